@@ -1,0 +1,75 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Print writes the effective settings as a YAML file that Read takes back,
+// each with its meaning and where its value came from.
+func (s *Set) Print(w io.Writer) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# Effective settings of %s.\n", s.name)
+	open := ""
+	for _, f := range s.fields {
+		section, name := "", f.key
+		if i := strings.LastIndexByte(f.key, '.'); i >= 0 {
+			section, name = f.key[:i], f.key[i+1:]
+		}
+		indent := strings.Repeat("  ", strings.Count(f.key, "."))
+		if section != open {
+			openSection(&b, open, section)
+			open = section
+		}
+		if f.help != "" {
+			fmt.Fprintf(&b, "%s# %s\n", indent, f.help)
+		}
+		fmt.Fprintf(&b, "%s%s: %s  # %s\n", indent, name, f.yamlText(), f.origin)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// openSection writes the headings that lead from one section to the next.
+func openSection(b *bytes.Buffer, from, to string) {
+	have := strings.Split(from, ".")
+	for i, name := range strings.Split(to, ".") {
+		if to == "" || (i < len(have) && have[i] == name) {
+			continue
+		}
+		fmt.Fprintf(b, "%s%s:\n", strings.Repeat("  ", i), name)
+	}
+}
+
+func (f *field) yamlText() string {
+	switch {
+	case f.isList():
+		quoted := make([]string, 0, f.value.Len())
+		for _, item := range f.list() {
+			quoted = append(quoted, quoteYAML(item))
+		}
+		return "[" + strings.Join(quoted, ", ") + "]"
+	case f.isText():
+		return quoteYAML(f.text())
+	case f.value.Kind() == reflect.String:
+		return quoteYAML(f.value.String())
+	}
+	return f.text()
+}
+
+// quoteYAML leaves a text plain only where YAML reads it back as that text.
+func quoteYAML(text string) string {
+	var back any
+	if err := yaml.Unmarshal([]byte(text), &back); err == nil {
+		if s, ok := back.(string); ok && s == text && !strings.ContainsAny(text, ",[]{}#\n") {
+			return text
+		}
+	}
+	return strconv.Quote(text)
+}
