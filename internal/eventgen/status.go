@@ -1,0 +1,81 @@
+package eventgen
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	// statusEvery is how often the service manager is told the rate, if it has changed.
+	statusEvery = 5 * time.Second
+	// tellLag is the lag from which on it is worth a word.
+	tellLag = time.Second
+)
+
+// fileChanged is told when writing stops (with the reason) and when it works again (nil).
+func (a *App) fileChanged(err error) {
+	if err == nil {
+		a.waiting.Store(nil)
+		a.notify.Status(a.status(a.cfg.Rate.Float()))
+		return
+	}
+	a.waiting.Store(&err)
+	// A file that is waited for is no reason to hold up what is started after eventgen.
+	a.notify.Ready(fmt.Sprintf("waiting: %v", err))
+}
+
+// ready says what the daemon waits for.
+func (a *App) ready() error {
+	if err := a.waiting.Load(); err != nil {
+		return fmt.Errorf("waiting: %w", *err)
+	}
+	return nil
+}
+
+// status says in one line what is going on.
+func (a *App) status(rate float64) string {
+	path := a.cfg.Path
+	if path == stdout {
+		path = "to standard output"
+	}
+	s := fmt.Sprintf("writing %s at %s/s", path, shortRate(rate))
+	if lag := a.runner.Lag(); lag >= tellLag {
+		s += fmt.Sprintf(", %s behind schedule", lag.Round(time.Second))
+	}
+	return s
+}
+
+// shortRate is a rate for people: enough digits to see that it is held.
+func shortRate(rate float64) string {
+	switch {
+	case rate < 1:
+		return fmt.Sprintf("%.3g", rate)
+	case rate < 1000:
+		return fmt.Sprintf("%.1f", rate)
+	}
+	return fmt.Sprintf("%.0f", rate)
+}
+
+// tellStatus keeps the service manager's status line true until ctx is done.
+func (a *App) tellStatus(ctx context.Context) {
+	tick := time.NewTicker(statusEvery)
+	defer tick.Stop()
+	since, before := time.Now(), a.written.Load()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now, events := time.Now(), a.written.Load()
+		rate := float64(events-before) / now.Sub(since).Seconds()
+		since, before = now, events
+		if target := a.cfg.Rate.Float(); target*statusEvery.Seconds() < 10 && a.runner.Lag() < tellLag {
+			rate = target // too few events to measure
+		}
+		if a.waiting.Load() == nil {
+			a.notify.Status(a.status(rate))
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package pace
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// granularity is the shortest sleep. Above 1000 events/s each wake hands out several events:
+	// waking for each would cost more than making them, and no timer is more exact than this
+	// under load.
+	granularity = time.Millisecond
+
+	// defaultMaxBatch bounds one hand-out while catching up, and so the memory it takes and the
+	// time until a cancelled run notices.
+	defaultMaxBatch = 4096
+)
+
+// Batch is a run of consecutive events that are due.
+type Batch struct {
+	First uint64        // index of the first event, counted from 0
+	N     int           // how many, at least 1
+	Start time.Time     // event i of the schedule carries the time Start + Due(i); UTC, no monotonic part
+	Lag   time.Duration // how long the first event had been due
+	Step  time.Duration // how far Start moved since the last batch because the wall clock was set; nearly always 0
+}
+
+// Runner hands out events when they are due.
+type Runner struct {
+	// Schedule says when; required.
+	Schedule Schedule
+	// Count ends the run after so many events; 0 is endless.
+	Count uint64
+	// Duration ends the run before the first event that is due this long after the start; 0 is endless.
+	Duration time.Duration
+	// MaxBatch is the largest Batch.N; 0 means 4096.
+	MaxBatch int
+
+	start time.Time     // with monotonic reading
+	live  atomic.Bool   // start is set, for Lag
+	next  atomic.Uint64 // first event not yet handed out and accepted
+	worst atomic.Int64  // nanoseconds
+}
+
+// Run starts the schedule now and calls emit for the events that are due, in order, each exactly once,
+// until the last one was emitted (nil), ctx is done (its cause) or emit fails (its error, as it is).
+// Event 0 is due at once.
+//
+// Run blocks, and calls emit from the same goroutine. While emit is behind, batches follow each other
+// without pause, none larger than MaxBatch. A cancelled ctx is noticed between batches, never inside one.
+// Run may be called once.
+func (r *Runner) Run(ctx context.Context, emit func(Batch) error) error {
+	if !r.start.IsZero() {
+		return fmt.Errorf("run schedule: already started")
+	}
+	r.start = time.Now()
+	r.live.Store(true)
+	defer r.live.Store(false)
+	from := origin{r.start.UTC().Round(0)}
+	total, maxBatch := r.total(), uint64(defaultMaxBatch)
+	if r.MaxBatch > 0 {
+		maxBatch = uint64(r.MaxBatch)
+	}
+	sleep := newSleeper()
+	defer sleep.stop()
+	for next := uint64(0); next < total; {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		now := time.Now()
+		elapsed := now.Sub(r.start)
+		due := min(r.Schedule.Count(elapsed), total)
+		if due > next {
+			b := Batch{
+				First: next,
+				N:     int(min(due-next, maxBatch)),
+				Lag:   elapsed - r.Schedule.Due(next),
+				Step:  from.follow(now, elapsed),
+			}
+			b.Start = from.wall
+			r.worst.Store(max(r.worst.Load(), int64(b.Lag)))
+			if err := emit(b); err != nil {
+				return err
+			}
+			next += uint64(b.N)
+			r.next.Store(next)
+			if next < due || next == total {
+				continue
+			}
+		}
+		// Measured from this wake, not from after emit: what became due during emit waits for the
+		// next tick, else ever smaller batches would follow each other within the tick.
+		wake := max(r.Schedule.Due(next), elapsed+granularity)
+		if err := sleep.until(ctx, r.start, wake); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// total is how many events the run has.
+func (r *Runner) total() uint64 {
+	total := uint64(math.MaxUint64)
+	if r.Count > 0 {
+		total = r.Count
+	}
+	if r.Duration > 0 {
+		total = min(total, r.Schedule.Count(r.Duration-1))
+	}
+	return total
+}
+
+// Lag says how long the oldest event that is due and not yet emitted has been waiting; 0 if there is
+// none or the run has ended. Safe to call from any goroutine, also before Run.
+func (r *Runner) Lag() time.Duration {
+	next := r.next.Load()
+	if !r.live.Load() || next >= r.total() {
+		return 0
+	}
+	return max(0, time.Since(r.start)-r.Schedule.Due(next))
+}
+
+// WorstLag is the largest Batch.Lag so far. Safe to call from any goroutine.
+func (r *Runner) WorstLag() time.Duration { return time.Duration(r.worst.Load()) }
+
+// sleeper is one timer, reused, so that pacing allocates nothing.
+type sleeper struct{ timer *time.Timer }
+
+func newSleeper() sleeper {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return sleeper{t}
+}
+
+func (s sleeper) stop() { s.timer.Stop() }
+
+// until blocks until so long after start, or until ctx is done, and then gives its cause.
+func (s sleeper) until(ctx context.Context, start time.Time, elapsed time.Duration) error {
+	d := elapsed - time.Since(start)
+	if d <= 0 {
+		return nil
+	}
+	s.timer.Reset(d)
+	select {
+	case <-s.timer.C:
+		return nil
+	case <-ctx.Done():
+		s.timer.Stop()
+		return context.Cause(ctx)
+	}
+}
