@@ -1,0 +1,111 @@
+// Package logship is the daemon that ships the lines of a log file to a Kafka
+// topic: it wires the reader, the shipper, the stored position and Kafka
+// together.
+package logship
+
+import (
+	"context"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"eventline/internal/admin"
+	"eventline/internal/config"
+	"eventline/internal/daemon"
+	"eventline/internal/kafka"
+	"eventline/internal/tail"
+)
+
+// Config is what logship can be told.
+type Config struct {
+	Paths        []string `yaml:"paths" flag:"path" help:"absolute path of the log file"`
+	kafka.Config `yaml:",inline"`
+	Topic        string           `yaml:"topic" help:"topic that lines go to"`
+	StateDir     string           `yaml:"state_dir" help:"folder for the position and for lines no broker takes; one for each logship"`
+	From         string           `yaml:"from" help:"where the very first start begins: beginning or end of the file"`
+	Compression  kafka.Codec      `yaml:"compression" help:"none, lz4, zstd, snappy or gzip"`
+	Once         bool             `yaml:"once" help:"ship what is there, then exit"`
+	Memory       config.Size      `yaml:"memory" help:"most memory for lines that are not safe yet; the rest waits in the log file"`
+	MaxLine      config.Size      `yaml:"max_line" help:"longest line held in memory; a longer one goes to the quarantine"`
+	Admin        admin.Config     `yaml:"admin"`
+	Log          daemon.LogConfig `yaml:"log"`
+}
+
+var _ config.Target = (*Config)(nil)
+
+// Default ships /var/log/eventline/events.log to the topic events of a broker on
+// this host.
+func Default() Config {
+	c := Config{
+		Paths:    []string{"/var/log/eventline/events.log"},
+		Config:   kafka.DefaultConfig(),
+		Topic:    "events",
+		StateDir: "/var/lib/logship",
+		From:     string(tail.Beginning),
+		Memory:   16 << 20,
+		MaxLine:  8 << 20,
+		Admin:    admin.Config{Listen: "127.0.0.1:9462"},
+		Log:      daemon.DefaultLog(),
+	}
+	c.ClientID = "logship"
+	return c
+}
+
+// Validate reports every value that can't work.
+func (c *Config) Validate(r *config.Report) {
+	c.Config.Validate(r)
+	switch len(c.Paths) {
+	case 0:
+		r.Addf("paths", "need one")
+	case 1:
+		switch path := c.Paths[0]; {
+		case !filepath.IsAbs(path):
+			r.Addf("paths[0]", "must be absolute, got %q", path)
+		case strings.ContainsAny(path, "*?["):
+			r.Addf("paths[0]", "patterns are not supported yet, got %q", path)
+		}
+	default:
+		r.Addf("paths", "only one log is supported yet, got %d", len(c.Paths))
+	}
+	if c.Topic == "" {
+		r.Addf("topic", "must not be empty")
+	}
+	if !filepath.IsAbs(c.StateDir) {
+		r.Addf("state_dir", "must be absolute, got %q", c.StateDir)
+	}
+	if c.From != string(tail.Beginning) && c.From != string(tail.End) {
+		r.Addf("from", "want beginning or end, got %q", c.From)
+	}
+	if c.Memory < 1<<20 {
+		r.Addf("memory", "must be at least 1MiB, got %s", c.Memory)
+	}
+	if c.MaxLine < 1<<10 || c.MaxLine > c.Memory/2 {
+		r.Addf("max_line", "must be at least 1KiB and at most half of memory (%s), got %s", c.Memory/2, c.MaxLine)
+	}
+	if problem := c.Admin.Problem(); problem != "" {
+		r.Addf("admin.listen", "%s", problem)
+	}
+	problems := c.Log.Problems()
+	for _, key := range slices.Sorted(maps.Keys(problems)) {
+		r.Addf("log."+key, "%s", problems[key])
+	}
+}
+
+// Command is logship as a command.
+func Command() daemon.App {
+	cfg := Default()
+	return daemon.App{
+		Name:     "logship",
+		Short:    "Ship the lines of a log file to a Kafka topic",
+		Settings: config.New("logship", &cfg, config.Alias{Env: "KAFKA_BOOTSTRAP_SERVERS", Key: "brokers"}),
+		Log:      &cfg.Log,
+		Run: func(ctx context.Context, p daemon.Process) error {
+			app, err := New(cfg, p)
+			if err != nil {
+				return err
+			}
+			return app.Run(ctx)
+		},
+	}
+}

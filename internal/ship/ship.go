@@ -1,0 +1,285 @@
+// Package ship carries the lines that a tail.Tail reads to a topic and knows
+// which of them are safe. Its promise, what it rests on and what it does not
+// cover yet is in DESIGN.md.
+package ship
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"eventline/internal/tail"
+)
+
+const (
+	// saveEvery is how often the position is stored while it moves.
+	saveEvery = time.Second
+	// maxBatchBytes bounds a batch also where the broker would take more: above
+	// 1 MiB nothing gets faster, and what is in flight is memory.
+	maxBatchBytes = 1 << 20
+	// stripeSize is how many bytes of the log go to one partition before the next
+	// one is used. A line belongs to the stripe in which it begins.
+	stripeSize = 64 << 10
+	// eventRoom is more than the answers that can be on their way, so that a
+	// callback never waits for the loop: 5 of each of 800 partitions.
+	eventRoom = 4096
+	// repeatWarning is how often a trouble that lasts is said again.
+	repeatWarning = time.Minute
+)
+
+// Options is what a Shipper works with. All fields but Registerer are needed.
+type Options struct {
+	Topic Topic
+	// Blocks is what was read, in order. When it is closed, Run ends after the
+	// last line is safe.
+	Blocks <-chan *tail.Block
+	// State and Save make a position durable: Save returns once it is on disk.
+	State func(tail.Mark) tail.State
+	Save  func(tail.State) error
+	// Quarantine is the folder for lines that the broker can't take.
+	Quarantine string
+	// Delay is the wait before the n-th attempt after a failure, n from 1.
+	Delay func(n int) time.Duration
+	// Class sorts errors of Topic; see TooLarge and OutOfOrder.
+	Class func(error) string
+	// Drain bounds how long answers are waited for after Run's context has ended.
+	Drain      time.Duration
+	Log        zerolog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Shipper is one log's way to one topic. Run uses it once.
+type Shipper struct {
+	o       Options
+	metrics *metrics
+	events  chan event
+	work    context.Context // of connections; outlives Run's by the drain
+
+	lanes    []*lane // nil until the topic has been described
+	maxBytes int
+	asking   bool // for the topic's description
+	attempts int  // in vain
+
+	order    order
+	hold     *tail.Block // read, and not taken yet
+	ended    bool        // no more blocks
+	stopping bool
+	refused  []refusal // lines on their way to the quarantine
+
+	ackedLines uint64
+
+	trouble trouble
+	view    view
+}
+
+// New makes a Shipper. It does no I/O.
+func New(o Options) *Shipper {
+	return &Shipper{o: o, metrics: newMetrics(o.Registerer), events: make(chan event, eventRoom)}
+}
+
+// Run ships until ctx ends, or until every line of a closed Blocks is safe. It
+// retries for ever: its error is nil, or says that the position could not be
+// stored at the end. After it lines may be in the topic that the stored position
+// does not cover; the next run sends those again.
+func (s *Shipper) Run(ctx context.Context) error {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	s.work = work
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	done := ctx.Done()
+	var drained <-chan time.Time
+	s.describe()
+	for !s.finished() {
+		var blocks <-chan *tail.Block
+		if s.hold == nil && !s.ended && !s.stopping {
+			blocks = s.o.Blocks
+		}
+		select {
+		case b, ok := <-blocks:
+			s.hold, s.ended = b, !ok
+		case e := <-s.events:
+			s.handle(e)
+		case <-tick.C:
+			s.quarantineAll()
+			s.advance()
+			if err := s.save(); err != nil {
+				s.o.Log.Warn().Err(err).Msg("position not stored, trying again")
+			}
+		case <-done:
+			done, s.stopping = nil, true
+			timer := time.NewTimer(s.o.Drain)
+			defer timer.Stop()
+			drained = timer.C
+		case <-drained:
+			drained = nil
+			s.giveUp()
+		}
+		s.take()
+		s.advance()
+		s.pump()
+		s.show()
+	}
+	cancel()
+	s.disconnect()
+	s.advance()
+	err := s.save()
+	s.show()
+	if s.hold != nil {
+		s.hold.Release()
+	}
+	s.order.release()
+	return err
+}
+
+// finished says whether Run has nothing to wait for any more.
+func (s *Shipper) finished() bool {
+	if s.ended && s.hold == nil && len(s.order.chunks) == 0 {
+		return true
+	}
+	if !s.stopping {
+		return false
+	}
+	for _, l := range s.lanes {
+		if l.session != nil && l.session.pending > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// describe asks for the topic's description beside the loop.
+func (s *Shipper) describe() {
+	s.asking = true
+	go func() {
+		n, maxBytes, err := s.o.Topic.Describe(s.work)
+		s.events <- event{kind: eventDescribed, partitions: n, maxBytes: maxBytes, err: err}
+	}()
+}
+
+// take deals with the block that was read last, if it can be dealt with now.
+func (s *Shipper) take() {
+	b := s.hold
+	if b == nil {
+		return
+	}
+	if b.Decision {
+		// Lines before it may be unsafe still; then the state at this block can't
+		// be the durable one yet.
+		if len(s.order.chunks) > 0 {
+			return
+		}
+		s.order.frontier = b.Mark(b.Start.Offset, s.order.frontier.Before)
+		s.order.moved = true
+		if err := s.save(); err != nil {
+			return // said, and tried again, with the next tick
+		}
+		b.Release()
+		s.hold = nil
+		return
+	}
+	if s.lanes == nil {
+		return
+	}
+	s.hold = nil
+	s.split(b)
+}
+
+// split deals the lines of a block out to the lanes.
+func (s *Shipper) split(b *tail.Block) {
+	h := &held{block: b}
+	s.metrics.read(b)
+	if b.TooLong > 0 {
+		h.chunks = 1
+		c := &chunk{held: h, end: b.End.Offset, open: 1, size: b.End.Offset - b.Start.Offset}
+		s.order.add(c)
+		s.refuse(refusal{chunk: c, at: b.Start, content: b.Long})
+		return
+	}
+	var c *chunk
+	var current *lane
+	lines := make([][]byte, 0, b.Lines)
+	first := 0
+	flush := func() {
+		if c != nil && len(lines) > first {
+			current.add(c, lines[first:len(lines):len(lines)])
+		}
+		first = len(lines)
+	}
+	at := b.Start.Offset
+	tail.Lines(b.Data, func(line []byte, end int) bool {
+		l := s.laneOf(tail.Position{Generation: b.Start.Generation, Offset: at})
+		if c == nil || l != current {
+			flush()
+			c, current = &chunk{held: h}, l
+			s.order.chunks = append(s.order.chunks, c)
+			h.chunks++
+		}
+		next := b.Start.Offset + int64(end)
+		c.open, c.end, c.size = c.open+1, next, c.size+next-at
+		s.order.lines++
+		if len(line)+recordOverhead+batchOverhead > s.maxBytes {
+			flush()
+			s.refuse(refusal{chunk: c, at: tail.Position{Generation: b.Start.Generation, Offset: at}, content: bytesOf(line)})
+		} else {
+			lines = append(lines, line)
+		}
+		at = next
+		return true
+	})
+	flush()
+	if h.chunks == 0 {
+		b.Release()
+	}
+}
+
+// laneOf is the partition of the line that begins at p: a function of its
+// position alone, so that a line read again goes where it went before.
+func (s *Shipper) laneOf(p tail.Position) *lane {
+	if len(s.lanes) == 1 {
+		return s.lanes[0]
+	}
+	return s.lanes[(p.Generation+p.Offset/stripeSize)%int64(len(s.lanes))]
+}
+
+func (s *Shipper) advance() { s.metrics.acked.Add(float64(s.order.advance())) }
+
+// save makes the frontier durable if it has moved.
+func (s *Shipper) save() error {
+	if !s.order.moved {
+		return nil
+	}
+	if err := s.o.Save(s.o.State(s.order.frontier)); err != nil {
+		return err
+	}
+	s.order.moved = false
+	return nil
+}
+
+// pump opens the lanes that have something to send and fills their windows.
+func (s *Shipper) pump() {
+	for _, l := range s.lanes {
+		if l.idle() || s.stopping {
+			continue
+		}
+		if l.state == laneDown && !l.retrying {
+			l.open(s.work, s.o.Topic, s.events)
+		}
+		for l.state == laneOpen && l.session.pending < l.depth() {
+			if l.unsent == 0 {
+				if len(l.waiting) == 0 {
+					break
+				}
+				l.window = append(l.window, l.cut(s.maxBytes))
+				l.unsent = 1
+			}
+			b := l.window[len(l.window)-l.unsent]
+			l.unsent--
+			l.session.pending++
+			// The channel has room for a full window: this never blocks.
+			l.session.batches <- Batch{ProducerID: l.id, Epoch: l.epoch, FirstSequence: b.first, Time: time.Now(), Lines: b.lines}
+		}
+	}
+}

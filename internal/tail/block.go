@@ -1,0 +1,144 @@
+package tail
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+// Block is a piece of the log: whole lines of one generation, in the order of
+// the file. Its memory counts against the Tail's budget until Release.
+type Block struct {
+	// Data is the lines with their newlines. Only the last line of a generation
+	// that has ended may be without one. Data is nil if TooLong is set.
+	Data []byte
+	// Start and End are the positions of the first byte and after the last.
+	Start, End Position
+	// Lines counts the lines in Data, empty ones too.
+	Lines int
+	// Read is when it was read.
+	Read time.Time
+	// TooLong is the length in bytes, without newline, of a single line above
+	// Config.MaxLine, which is not held in memory; Long reads it.
+	TooLong int64
+	// Decision says that the state at Start is not determined by the files alone
+	// (here: where reading began). A State with it must be stored before a later
+	// line leaves the process. Such a block has no lines.
+	Decision bool
+
+	buf  []byte // ends at End; Data is its last part
+	file *os.File
+	pool *pool
+}
+
+// Mark returns the mark at offset, which must lie between Start and End, after a
+// newline or at End. It uses the memory of before for Mark.Before if that is
+// large enough.
+func (b *Block) Mark(offset int64, before []byte) Mark {
+	end := len(b.buf) - int(b.End.Offset-offset)
+	return Mark{
+		Position: Position{Generation: b.End.Generation, Offset: offset},
+		Before:   append(before[:0], b.buf[max(0, end-frontierSize):end]...),
+	}
+}
+
+// Long returns a reader of a too long line, without its newline. It is valid
+// until Release.
+func (b *Block) Long() io.Reader {
+	return io.NewSectionReader(b.file, b.Start.Offset, b.TooLong)
+}
+
+// Release gives the block's memory back. Neither the block nor its Data may be
+// used after it.
+func (b *Block) Release() {
+	if b.file != nil {
+		_ = b.file.Close()
+	}
+	b.pool.give(b.buf)
+	b.Data, b.buf = nil, nil
+}
+
+// Lines calls yield with each line of data, without its newline, and with the
+// number of bytes up to and including that newline, until yield returns false.
+//
+// This is all the framing there is: a line is the bytes up to "\n". A carriage
+// return, NUL, a byte order mark and invalid UTF-8 are bytes like any other. An
+// empty line is yielded; whether it is worth anything is not a question of
+// framing.
+func Lines(data []byte, yield func(line []byte, end int) bool) {
+	at := 0
+	for at < len(data) {
+		n := bytes.IndexByte(data[at:], '\n')
+		end := at + n + 1
+		if n < 0 {
+			n, end = len(data)-at, len(data)
+		}
+		if !yield(data[at:at+n], end) {
+			return
+		}
+		at = end
+	}
+}
+
+// countLines counts what Lines would yield.
+func countLines(data []byte) int {
+	n := bytes.Count(data, newline)
+	if len(data) > 0 && data[len(data)-1] != '\n' {
+		n++
+	}
+	return n
+}
+
+var newline = []byte{'\n'}
+
+// pool hands out memory up to a budget. Buffers of the usual size are used
+// again, the last one first: a quiet log then touches a single one.
+type pool struct {
+	size   int // usual buffer
+	budget int
+	freed  chan struct{} // holds one when memory came back
+
+	mu   sync.Mutex
+	used int
+	free [][]byte
+}
+
+func newPool(size, budget int) *pool {
+	return &pool{size: size, budget: max(size, budget), freed: make(chan struct{}, 1)}
+}
+
+// take returns a buffer of n bytes, at least of the usual size, or nil if the
+// budget does not allow it now. Something larger than the whole budget is given
+// when nothing else is out.
+func (p *pool) take(n int) []byte {
+	n = max(n, p.size)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.used > 0 && p.used+n > p.budget {
+		return nil
+	}
+	p.used += n
+	if last := len(p.free) - 1; n == p.size && last >= 0 {
+		buf := p.free[last]
+		p.free = p.free[:last]
+		return buf
+	}
+	return make([]byte, n)
+}
+
+// give takes a buffer back, whatever part of it is left.
+func (p *pool) give(buf []byte) {
+	n := cap(buf)
+	p.mu.Lock()
+	p.used -= n
+	if n == p.size {
+		p.free = append(p.free, buf[:n])
+	}
+	p.mu.Unlock()
+	select {
+	case p.freed <- struct{}{}:
+	default:
+	}
+}
