@@ -1,0 +1,214 @@
+package bucketer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"eventline/internal/admin"
+	"eventline/internal/classify"
+	"eventline/internal/daemon"
+	"eventline/internal/event"
+	"eventline/internal/kafka"
+	"eventline/internal/rollup"
+	"eventline/internal/sink"
+)
+
+// repeatWarning is how often a trouble that lasts is said again.
+const repeatWarning = time.Minute
+
+// App is bucketer in a process of its own or of someone else.
+type App struct {
+	cfg      Config
+	log      zerolog.Logger
+	notify   *daemon.Notifier
+	admin    *admin.Server
+	registry *prometheus.Registry
+	client   *kafka.Client
+	table    *classify.Table
+	sink     rollup.Sink
+	sampler  *sink.Sampler
+
+	mu      sync.Mutex
+	link    link
+	decided uint64 // records decided on, for the status
+}
+
+// link is the state of the connection to the group.
+type link struct {
+	connected bool
+	err       error
+	retryIn   time.Duration
+	since     time.Time // of the trouble
+	said      time.Time
+}
+
+// New takes the admin port. It does no network I/O. Errors that starting again
+// can't heal have exit code 78. An App that was made has to Run.
+func New(cfg Config, p daemon.Process) (*App, error) {
+	table, err := classify.New(cfg.Buckets)
+	if err != nil {
+		return nil, daemon.ConfigError(err)
+	}
+	client, err := kafka.Open(cfg.Config, p.Log)
+	if err != nil {
+		return nil, daemon.ConfigError(err)
+	}
+	a := &App{cfg: cfg, log: p.Log, notify: p.Notify, client: client, table: table, sink: sinkFor(p)}
+	a.registry = admin.NewRegistry("bucketer", daemon.BuildVersion())
+	if a.admin, err = admin.Listen(cfg.Admin, a.registry, p.Log); err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	a.sampler = sink.NewSampler(cfg.Print, func(oneIn int) {
+		if oneIn == 1 {
+			p.Log.Info().Msg("printing every decision again")
+			return
+		}
+		p.Log.Info().Int("one_in", oneIn).Msg("printing a sample of the decisions; --print all prints every one")
+	})
+	a.admin.Ready(a.ready)
+	return a, nil
+}
+
+// sinkFor prints where the process prints: once, on standard output or, if that
+// is the journal, as an entry with fields.
+func sinkFor(p daemon.Process) rollup.Sink {
+	if f, ok := p.Stdout.(*os.File); ok && p.LookupEnv != nil && daemon.IsJournal(f, p.LookupEnv) {
+		return sink.NewJournal(p.Name, nil)
+	}
+	return sink.NewStream(p.Stdout)
+}
+
+// AdminAddr is the host:port of the admin pages, "" if there are none.
+func (a *App) AdminAddr() string { return a.admin.Addr() }
+
+// Run consumes until ctx is done, or, with Once, up to what is the end when it
+// starts. It blocks. When ctx is done, what was printed is committed.
+func (a *App) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, a.client.Close()) }()
+	a.notify.Ready("connecting to Kafka")
+	group, ctx := errgroup.WithContext(ctx)
+	serving, finish := context.WithCancel(context.WithoutCancel(ctx)) // until the last commit
+	group.Go(func() error { return a.admin.Serve(serving) })
+	group.Go(func() error { a.tellStatus(serving); return nil })
+	group.Go(func() error {
+		defer finish()
+		return a.consume(ctx)
+	})
+	return group.Wait()
+}
+
+func (a *App) consume(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ends, err := a.endsForOnce(ctx)
+	if err != nil || ctx.Err() != nil {
+		return err
+	}
+	r := rollup.New(rollup.Options{
+		Topic: a.cfg.Topic, Table: a.table, Names: event.DefaultNames(),
+		Keep: a.keep, Sink: a.sink, Once: ends,
+		Changed: a.linkChanged, Log: a.log, Registerer: a.registry,
+	})
+	defer r.Close()
+	stop := make(chan struct{})
+	go func() {
+		defer close(stop)
+		select {
+		case <-r.Done():
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	err = a.client.RunGroup(ctx, kafka.GroupConfig{
+		Group: a.cfg.Group, Topic: a.cfg.Topic, InstanceID: a.cfg.Instance, Retry: a.cfg.Retry,
+	}, r)
+	cancel()
+	<-stop
+	return err
+}
+
+// keep counts decisions for the status and leaves the choice to the sampler.
+func (a *App) keep(lines []event.Line, now time.Time) []event.Line {
+	a.mu.Lock()
+	a.decided += uint64(len(lines))
+	a.mu.Unlock()
+	return a.sampler.Keep(lines, now)
+}
+
+// endsForOnce asks, until it is answered, where the partitions end; nil if that
+// is of no interest.
+func (a *App) endsForOnce(ctx context.Context) (map[int32]int64, error) {
+	if !a.cfg.Once {
+		return nil, nil
+	}
+	for attempt := 1; ; attempt++ {
+		ends, err := a.client.EndOffsets(ctx, a.cfg.Topic)
+		if err == nil {
+			return ends, nil
+		}
+		if ctx.Err() != nil {
+			return nil, nil
+		}
+		wait := a.cfg.Retry.Delay(attempt)
+		a.linkChanged(false, err, wait)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, nil
+		}
+	}
+}
+
+// linkChanged takes note of the connection, and says what is new.
+func (a *App) linkChanged(connected bool, err error, retryIn time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before := a.link
+	now := time.Now()
+	a.link = link{connected: connected, err: err, retryIn: retryIn, since: before.since, said: before.said}
+	if connected {
+		a.link.since, a.link.said = time.Time{}, time.Time{}
+		if !before.since.IsZero() {
+			a.log.Info().Stringer("after", now.Sub(before.since).Round(time.Millisecond)).Msg("kafka reachable again")
+		}
+		return
+	}
+	if before.since.IsZero() {
+		a.link.since = now
+	}
+	if err == nil || (before.err != nil && before.err.Error() == err.Error() && now.Sub(before.said) < repeatWarning) {
+		return
+	}
+	a.link.said = now
+	a.log.Warn().Err(err).Stringer("retry_in", retryIn.Round(time.Millisecond)).Msg(wording(err))
+}
+
+// wording is the message for an error: one that only names the topic does not say
+// that Kafka is away.
+func wording(err error) string {
+	if kafka.ClassOf(err) == kafka.TopicMissing {
+		return "topic missing, waiting for it"
+	}
+	return "kafka unreachable, records wait in the topic"
+}
+
+// ready says what the daemon waits for.
+func (a *App) ready() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.link.err != nil:
+		return fmt.Errorf("waiting for Kafka: %w", a.link.err)
+	case !a.link.connected:
+		return errors.New("connecting to Kafka")
+	}
+	return nil
+}
