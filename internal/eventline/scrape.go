@@ -1,0 +1,99 @@
+package eventline
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// askTimeout bounds one request to an admin port.
+const askTimeout = 5 * time.Second
+
+// sample is one reading of a daemon's metrics.
+type sample struct {
+	at       time.Time
+	families map[string]*dto.MetricFamily
+}
+
+func scrape(ctx context.Context, addr string) (sample, error) {
+	body, code, err := fetch(ctx, "http://"+addr+"/metrics")
+	if err != nil {
+		return sample{}, err
+	}
+	if code != http.StatusOK {
+		return sample{}, fmt.Errorf("read http://%s/metrics: status %d", addr, code)
+	}
+	at := time.Now()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(body))
+	if err != nil {
+		return sample{}, fmt.Errorf("read http://%s/metrics: %w", addr, err)
+	}
+	return sample{at: at, families: families}, nil
+}
+
+// notReady returns what the daemon waits for, "" if nothing.
+func notReady(ctx context.Context, addr string) string {
+	body, code, err := fetch(ctx, "http://"+addr+"/readyz")
+	switch {
+	case err != nil:
+		return reason(err)
+	case code != http.StatusOK:
+		return strings.TrimSpace(body)
+	}
+	return ""
+}
+
+func fetch(ctx context.Context, url string) (body string, code int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return "", 0, err
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", 0, err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
+	return string(data), resp.StatusCode, err
+}
+
+func (s sample) has(name string) bool { return s.families[name] != nil }
+
+// sum adds the values of all series of a counter or gauge.
+func (s sample) sum(name string) float64 {
+	var sum float64
+	for _, m := range s.families[name].GetMetric() {
+		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + m.GetUntyped().GetValue()
+	}
+	return sum
+}
+
+func (s sample) get(name string) *float64 {
+	if !s.has(name) {
+		return nil
+	}
+	v := s.sum(name)
+	return &v
+}
+
+func (s sample) label(name, label string) string {
+	for _, m := range s.families[name].GetMetric() {
+		for _, l := range m.GetLabel() {
+			if l.GetName() == label {
+				return l.GetValue()
+			}
+		}
+	}
+	return ""
+}
