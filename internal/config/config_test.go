@@ -87,7 +87,8 @@ func load(t *testing.T, s *settings, file string, lookup func(string) (string, b
 	if err := flags.Parse(args); err != nil {
 		t.Fatalf("parse %v: %v", args, err)
 	}
-	return set, set.Read(file, file != "", lookup, nil)
+	err := set.Read(file, file != "", lookup, nil)
+	return set, err
 }
 
 func write(t *testing.T, text string) string {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 
@@ -56,7 +55,7 @@ func newRoot(app App, env Environment) *cobra.Command {
 // settingsFlags adds --config and a flag for each setting, and returns what
 // reads them.
 func settingsFlags(cmd *cobra.Command, app App, env Environment) (read func() error) {
-	standard := filepath.Join("/etc", app.Name, app.Name+".yaml")
+	standard := fmt.Sprintf("/etc/%[1]s/%[1]s.yaml", app.Name)
 	file := cmd.Flags().String("config", standard, "settings file; a missing one is an error only if it was named")
 	app.Settings.BindFlags(cmd.Flags())
 	cmd.Flags().SortFlags = false

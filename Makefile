@@ -1,0 +1,74 @@
+# The commands of this project; `make help` lists them. Only Go and make are
+# needed, except where a line says otherwise.
+
+SHELL       := /bin/sh
+GO          ?= go
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.0.0-dev)
+COMMANDS    := eventgen logship bucketer eventline
+LDFLAGS     := -s -w -X eventline/internal/daemon.Version=$(VERSION)
+PKGS        ?= ./...
+FUZZTIME    ?= 10s
+BENCH       ?= .
+# Tags of tests that need more than Go: a Kafka, or to be root.
+ALLTAGS     := kafka,root
+export CGO_ENABLED ?= 0
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test test-root race fmt lint lint-all fuzz bench kafka-test ci distclean
+
+help: ## list the commands
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build the four commands into bin/
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(COMMANDS:%=./cmd/%)
+
+# On a terminal the demo gets a process group of its own (sh -m), so that Ctrl-C
+# reaches it and not make, which would die of it and hide the demo's exit code.
+run: build ## run the whole pipeline on this machine; Ctrl-C stops it (DEMO=flags)
+	@if [ -t 0 ] && [ "$$(ps -o tpgid= -p $$$$ | tr -d ' ')" = "$$(ps -o pgid= -p $$$$ | tr -d ' ')" ]; \
+	then sh -mc 'bin/eventline demo $(DEMO)'; else exec bin/eventline demo $(DEMO); fi
+
+test: ## run the tests
+	$(GO) test $(PKGS)
+
+test-root: ## run the tests that have to be root too
+	$(GO) test -tags root $(PKGS)
+
+race: ## run the tests with the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -tags "$(TAGS)" $(PKGS)
+
+fmt: ## format the code
+	$(GO) tool gofumpt -l -w cmd internal
+
+lint: ## check format, go vet and staticcheck
+	@unformatted=$$($(GO) tool gofumpt -l cmd internal); \
+	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt): $$unformatted"; exit 1; fi
+	$(GO) vet -tags $(ALLTAGS) $(PKGS)
+	$(GO) tool staticcheck -tags $(ALLTAGS) $(PKGS)
+	$(GO) mod verify >/dev/null
+	$(GO) mod tidy -diff
+
+lint-all: lint ## lint, and golangci-lint with .golangci.yml (builds it: 4 minutes once)
+	$(GO) tool -modfile=.ci/tools.mod golangci-lint run --build-tags $(ALLTAGS) $(PKGS)
+
+fuzz: ## run every fuzz target for FUZZTIME
+	@set -e; for pkg in $$($(GO) list $(PKGS)); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "fuzz $$pkg $$target $(FUZZTIME)"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; \
+	done
+
+bench: ## run the benchmarks (BENCH=pattern)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKGS)
+
+kafka-test: ## run the tests against Apache Kafka 3.6.2 (needs Java 17, Maven, kcat)
+	packaging/kafka/fetch
+	$(GO) test -tags kafka -count=1 -timeout 30m ./internal/kafka/... ./internal/e2e/...
+
+ci: ## what every change has to pass
+	bash .ci/run
+
+distclean: ## remove everything that was built or fetched
+	rm -rf bin dist .cache

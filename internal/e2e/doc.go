@@ -1,0 +1,3 @@
+// Package e2e tests the commands as their users meet them: as programs, from
+// outside.
+package e2e
