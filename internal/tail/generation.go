@@ -25,6 +25,7 @@ type generation struct {
 	before      []byte // the bytes before offset, at most frontierSize
 	head        []byte // at most headSize bytes; never a part of an unfinished line
 
+	limit    int64     // nothing is read from there on; 0 if not decided
 	searched int64     // no newline between offset and here, in a line longer than a buffer
 	size     int64     // when last looked at
 	grown    time.Time // when size last changed, or it was found
@@ -99,6 +100,10 @@ type piece struct {
 // the file is the one that was read before. Nothing of g changes but searched;
 // accept moves on. An empty piece means end of file.
 func (g *generation) read(buf []byte, maxLine int) (piece, error) {
+	limited := g.limit > 0 && int64(len(buf)-len(g.before)) >= g.limit-g.offset
+	if limited {
+		buf = buf[:len(g.before)+int(max(0, g.limit-g.offset))]
+	}
 	n, err := pread(g.file, buf, g.offset-int64(len(g.before)))
 	if err != nil {
 		return piece{}, err
@@ -117,7 +122,7 @@ func (g *generation) read(buf []byte, maxLine int) (piece, error) {
 		}
 		g.searched = 0
 		return piece{data: data[:end], buf: buf[:len(g.before)+end]}, nil
-	case n < len(buf):
+	case n < len(buf) || limited:
 		return piece{}, g.verifyHead()
 	}
 	return g.search(buf, maxLine)
@@ -172,6 +177,9 @@ func (g *generation) rest(buf []byte, maxLine int) (piece, error) {
 		return piece{}, err
 	}
 	length := g.size - g.offset
+	if g.limit > 0 {
+		length = min(g.size, g.limit) - g.offset
+	}
 	switch {
 	case length <= 0:
 		return piece{}, nil
@@ -209,7 +217,9 @@ func (g *generation) accept(p piece, newHead []byte, now time.Time) (start, end 
 	if len(newHead) > len(g.head) {
 		g.head = newHead
 	}
-	g.size, g.grown = max(g.size, g.offset), now
+	if g.offset > g.size {
+		g.size, g.grown = g.offset, now
+	}
 	return start, g.offset
 }
 

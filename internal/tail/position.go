@@ -52,8 +52,20 @@ type GenerationState struct {
 	Head   []byte   `json:"head,omitempty"`
 	Offset int64    `json:"offset"`
 	Before []byte   `json:"before,omitempty"`
-	Done   bool     `json:"done,omitempty"`
-	Copy   bool     `json:"copy,omitempty"` // of another generation, never read
+	// End is where reading ends, 0 if that is not decided, and BeforeEnd the bytes
+	// before it.
+	End       int64  `json:"end,omitempty"`
+	BeforeEnd []byte `json:"before_end,omitempty"`
+	Done      bool   `json:"done,omitempty"`
+	Copy      bool   `json:"copy,omitempty"` // of another generation, never read
+}
+
+// in tells whether a file holds the generation: its head, and the bytes before
+// the position and the end.
+func (g *GenerationState) in(f *found) bool {
+	return f.size >= max(g.Offset, g.End) && f.open() == nil &&
+		holds(f.file, g.Head, g.Before, g.Offset) == nil &&
+		holds(f.file, nil, g.BeforeEnd, g.End) == nil
 }
 
 // check refuses a state that no Tail has made. It guards against files changed
@@ -66,6 +78,8 @@ func (s *State) check() error {
 			return fmt.Errorf("generation %d of %d: number %d is out of order", i, len(s.Generations), g.Number)
 		case g.Offset < 0 || int64(len(g.Before)) != min(g.Offset, frontierSize):
 			return fmt.Errorf("generation %d: offset %d does not go with %d bytes before it", g.Number, g.Offset, len(g.Before))
+		case g.End != 0 && g.End < g.Offset || int64(len(g.BeforeEnd)) != min(g.End, frontierSize):
+			return fmt.Errorf("generation %d: end %d does not go with offset %d and %d bytes before it", g.Number, g.End, g.Offset, len(g.BeforeEnd))
 		case len(g.Head) > headSize || int64(len(g.Head)) < min(g.Offset, headSize):
 			return fmt.Errorf("generation %d: head of %d bytes", g.Number, len(g.Head))
 		}
@@ -87,13 +101,17 @@ func (t *Tail) State(m Mark) State {
 	t.settled = m.Generation
 	s := State{Next: t.nextNumber}
 	for _, g := range t.gens {
+		latest := t.byFile[g.id.key()] == g
 		gs := GenerationState{Number: g.number, File: g.id, Name: g.name, Head: slices.Clone(g.head)}
 		switch {
+		case g.copied && !latest:
+			continue
 		case g.copied:
-			gs.Copy, gs.Done = true, true
-			gs.Head = nil
-		case g.number < m.Generation || g.number == m.Generation && g.ended && m.Offset >= g.offset:
-			if t.byFile[g.id.key()] != g {
+			gs.Copy, gs.Done, gs.Head = true, true, nil
+		case g.number < m.Generation,
+			g.number == m.Generation && g.ended && m.Offset >= g.offset,
+			g.ended && g.offset == g.start: // nothing was in it
+			if !latest {
 				continue // a later generation is in the same file
 			}
 			gs.Done, gs.Offset, gs.Before = true, g.offset, slices.Clone(g.before)
@@ -101,6 +119,9 @@ func (t *Tail) State(m Mark) State {
 			gs.Offset, gs.Before = m.Offset, slices.Clone(m.Before)
 		default:
 			gs.Offset, gs.Before = g.start, slices.Clone(g.startBefore)
+		}
+		if g.ended && !gs.Done {
+			gs.End, gs.BeforeEnd = g.offset, slices.Clone(g.before)
 		}
 		s.Generations = append(s.Generations, gs)
 	}

@@ -1,21 +1,23 @@
-// Package tail reads a log file through rotation, restarts and absence. It hands
-// over whole lines with their positions; what happens to them is not its
-// business. DESIGN.md says what it promises and what it does not.
+// Package tail reads a log file that grows and rotates: every byte of it, in the
+// order of the files it has consisted of.
+//
+// It hands over blocks of whole lines with their positions and, for any position
+// that its user has dealt with, the state to go on from there after a restart.
+// It knows nothing of what becomes of the lines. DESIGN.md says which rotations
+// it follows, what it relies on, and where bytes can be lost.
 package tail
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
-	"golang.org/x/sys/unix"
 )
 
 // From is where reading begins at the very first start.
@@ -23,335 +25,223 @@ type From string
 
 // The two places.
 const (
-	Beginning From = "beginning" // with the first line of the file
+	Beginning From = "beginning" // with the first line of the oldest file there is
 	End       From = "end"       // with the first line that is not finished yet
 )
 
-const (
-	bufferSize = 1 << 20
-	// coalesce is how long a wake-up is held back, so that a busy writer costs one
-	// read per few milliseconds and not one per write.
-	coalesce = 2 * time.Millisecond
-	// pollEvery is the rescan that finds what no event told of.
-	pollEvery = 250 * time.Millisecond
-	// quiet is how long a rotated file must not have grown before it counts as
-	// finished, where the kernel can't tell whether somebody writes to it.
-	quiet = time.Second
-	// patience is how long a rotated file that somebody keeps open for writing,
-	// and does not write to, holds up the files after it.
-	patience = 10 * time.Second
-)
-
-// Config is what a Tail works with.
+// Config says what is read and how. Path is needed; the zero value of everything
+// else stands for a default.
 type Config struct {
 	// Path is the log, an absolute path. Neither it nor its folder need exist.
 	Path string
-	// From counts at the first start only, when State is nil.
-	From  From
+	// From counts at the first start only, when State is nil. The default is
+	// Beginning.
+	From From
+	// State is what to go on from.
 	State *State
-	// MaxLine is the longest line in bytes that is held in memory; a longer one is
-	// handed over by reference (Block.TooLong).
+	// MaxLine is the longest line in bytes, without newline, that is held in
+	// memory; a longer one is handed over by reference (Block.TooLong). It is at
+	// least 1 MiB, and 16 MiB by default.
 	MaxLine int
-	// Budget is the memory for blocks that are not released. Reading waits while
-	// it is used up; the log is the buffer.
+	// Budget is the memory in bytes for blocks that are not released. Reading
+	// waits while it is used up: the log is the buffer. The default is 16 MiB.
 	Budget int
-	// Once ends Run when everything that is there has been read.
+	// Once ends Run at the end of what is there.
 	Once bool
-	// Changed is told why nothing can be read, and nil when it can again.
-	Changed    func(err error)
+	// Changed is told why the log can't be read, and nil when it can again. Run
+	// calls it.
+	Changed func(err error)
+
 	Log        zerolog.Logger
-	Registerer prometheus.Registerer
+	Registerer prometheus.Registerer // nil for none
+
+	// For tests.
+	buffer                int
+	rescan, quiet, linger time.Duration
+	poll                  bool // as if the kernel did not report changes
 }
 
-// Tail is one log. Run uses it once.
+const (
+	defaultMaxLine = 16 << 20
+	defaultBudget  = 16 << 20
+	defaultBuffer  = 1 << 20
+
+	// rescanEvery and pollEvery are how often the directory is looked at, whether
+	// or not something was reported: the first where the kernel reports changes.
+	rescanEvery = time.Second
+	pollEvery   = 200 * time.Millisecond
+	// quietTime is how long a rotated file must not have grown before it counts
+	// as complete, where the kernel can't tell whether a writer has it open;
+	// lingerTime is the same where a writer does have it open. Both only matter
+	// while a later file waits. What comes still later is found as well, as long
+	// as the file is in the directory, but then a line written in two parts may
+	// be sent as two.
+	quietTime  = 5 * time.Second
+	lingerTime = time.Minute
+	// coalesce is the least time between two reads at the end of a file that
+	// bring more than burst lines each: a writer of 100,000 lines/s would
+	// otherwise be answered line by line, which costs a core and slows the
+	// writer. A slow writer is answered at once.
+	coalesce = time.Millisecond
+	burst    = 2
+	// endPoll is how often the end of a rotated file is looked at while its
+	// writer may still have it open. Nothing tells when a writer closes it.
+	endPoll = 20 * time.Millisecond
+	// forgetAfter is how long a finished file must have been gone before it is
+	// forgotten: a rename while the directory is read can hide a name.
+	forgetAfter = time.Minute
+)
+
+// Tail reads one log. Run uses it once.
 type Tail struct {
-	cfg    Config
-	dir    string
-	base   string
-	blocks chan *Block
-	pool   *pool
-	wake   *watch
-	first  bool // nothing was ever read of this log
+	cfg     Config
+	dir     string
+	base    string
+	log     zerolog.Logger
+	pool    *pool
+	blocks  chan *Block
+	pending *Block // read, not handed over yet
+	watch   *watch
+	started bool // the first look at the directory has been taken
 
-	scanned time.Time // when the directory was looked at last
-	listed  bool      // and whether that worked
-	liveErr error     // why the live file can't be read
+	scanned  time.Time // when the directory was last looked at
+	rescan   bool      // it has to be looked at before the next read
+	lastRead time.Time
+	busy     bool   // the last block had more than burst lines
+	need     int    // size of the buffer that the next line needs, 0 for the usual
+	waiting  ending // what step met last
 
-	cond    error     // told by Changed last
-	badFrom time.Time // since when something stands in the way; zero if nothing does
+	// What is wrong, most telling first, and what was said of it.
+	dirErr, liveErr, readErr, restErr error
+	problem                           problem
 
-	mu         sync.Mutex // guards what follows, and the offsets of generations
-	gens       []*generation
-	byFile     map[string]*generation // the newest in each file
+	// The generations are changed by Run's goroutine only, under mu, and read by
+	// it without; others read them under mu.
+	mu         sync.Mutex
+	gens       []*generation          // by number
+	byFile     map[string]*generation // the latest of each file
 	nextNumber int64
-	settled    int64 // generations below are behind the durable position
+	settled    int64 // generation of the latest mark given to State
 }
 
-// New prepares a Tail. It reads nothing; the error says that the state is not one
-// that a Tail has made.
+// ending is why step has nothing to do.
+type ending int
+
+const (
+	atWork  ending = iota
+	atEnd          // of the live file, or there is none
+	atTail         // of a rotated file that its writer may still have open
+	starved        // until a block is released
+)
+
+// New returns a Tail; it does no I/O. An error means that the path is not
+// absolute or that cfg.State can't be of a Tail's making.
 func New(cfg Config) (*Tail, error) {
+	if !filepath.IsAbs(cfg.Path) {
+		return nil, fmt.Errorf("tail %q: path must be absolute", cfg.Path)
+	}
+	cfg.buffer = or(cfg.buffer, defaultBuffer)
+	cfg.MaxLine = max(or(cfg.MaxLine, defaultMaxLine), cfg.buffer)
+	cfg.Budget = or(cfg.Budget, defaultBudget)
+	cfg.quiet = or(cfg.quiet, quietTime)
+	cfg.linger = or(cfg.linger, lingerTime)
+	cfg.Path = filepath.Clean(cfg.Path)
 	t := &Tail{
 		cfg: cfg, dir: filepath.Dir(cfg.Path), base: filepath.Base(cfg.Path),
-		blocks: make(chan *Block), pool: newPool(bufferSize, cfg.Budget),
-		byFile: make(map[string]*generation), first: cfg.State == nil, settled: -1,
+		log:    cfg.Log.With().Str("path", cfg.Path).Logger(),
+		pool:   newPool(cfg.buffer+frontierSize, cfg.Budget),
+		blocks: make(chan *Block, 4),
+		byFile: make(map[string]*generation),
 	}
 	if cfg.State != nil {
-		if err := t.restore(cfg.State); err != nil {
-			return nil, err
+		if err := cfg.State.check(); err != nil {
+			return nil, fmt.Errorf("go on in %s: %w", cfg.Path, err)
 		}
+		t.nextNumber = cfg.State.Next
 	}
 	newMetrics(cfg.Registerer, t)
 	return t, nil
 }
 
-// restore takes the generations of an earlier run. Their files are found by the
-// first scan.
-func (t *Tail) restore(s *State) error {
-	if err := s.check(); err != nil {
-		return err
+func or[T int | time.Duration](v, byDefault T) T {
+	if v <= 0 {
+		return byDefault
 	}
-	t.nextNumber = s.Next
-	now := time.Now()
-	for _, gs := range s.Generations {
-		g := &generation{
-			number: gs.Number, id: gs.File, name: gs.Name, head: gs.Head,
-			start: gs.Offset, startBefore: slices.Clone(gs.Before), offset: gs.Offset, before: slices.Clone(gs.Before),
-			size: gs.Offset, grown: now, ended: gs.Done, copied: gs.Copy, missing: now,
-		}
-		t.gens = append(t.gens, g)
-		t.byFile[g.id.key()] = g
-	}
-	return nil
+	return v
 }
 
-// Blocks is what Run reads. It is closed when Run returns.
+// Blocks returns the channel on which Run hands over what it reads. Whoever
+// receives a block must release it. Nothing is read further ahead than the
+// budget. The channel is closed when Run returns.
 func (t *Tail) Blocks() <-chan *Block { return t.blocks }
 
-// Run reads until ctx ends, or, with Once, until everything that is there has
-// been read. What can't be read is waited for; the error is always nil.
+// Run reads until ctx ends, which is no error. What is missing, unreadable or not
+// a file is waited for. With Config.Once it returns at the end of what is there,
+// with an error if there was nothing that could be read.
 func (t *Tail) Run(ctx context.Context) error {
-	defer close(t.blocks)
-	t.wake = newWatch(t.dir, t.cfg.Log)
-	defer t.wake.close()
-	defer t.closeFiles()
-	for {
-		if t.wake.structural() || time.Since(t.scanned) >= pollEvery {
-			t.scan()
-		}
-		if t.first {
-			// Which bytes the first start left out is nowhere else to be seen.
-			t.first = false
-			nowhere := Position{Generation: -1}
-			if !t.emit(ctx, &Block{Decision: true, Start: nowhere, End: nowhere, pool: t.pool}) {
-				return nil
-			}
-		}
-		atEnd, err := t.readAll(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		t.tell(err)
-		if t.cfg.Once && atEnd {
-			return nil
-		}
-		if !t.wake.wait(ctx) {
-			return nil
-		}
-	}
-}
-
-// readAll reads generations in order until there is nothing more to be had now.
-// atEnd says that nothing is left unread in any of them; err is what stands in
-// the way.
-func (t *Tail) readAll(ctx context.Context) (atEnd bool, err error) {
+	t.watch = newWatch(t.dir, t.log, t.cfg.poll)
+	defer t.cleanup()
+	t.look(time.Now(), false)
 	for ctx.Err() == nil {
-		if t.wake.structural() {
-			t.scan() // a rename just now says which file comes next
+		// Also while nobody takes blocks: a file that is opened can be read even
+		// if it is rotated away and deleted meanwhile.
+		if now := time.Now(); t.rescan || now.Sub(t.scanned) >= t.interval() {
+			t.look(now, false)
 		}
-		g := t.current()
-		if g == nil {
-			return true, t.liveErr
-		}
-		if g.file == nil {
-			return false, fmt.Errorf("open %s: waiting for it: %w", g.name, cmp.Or(t.liveErr, error(unix.ENOENT)))
-		}
-		p, buf, err := t.readBlock(ctx, g)
-		if buf == nil && err == nil {
-			return false, nil // ctx ended
-		}
+		moved := t.handOver() && t.step(time.Now())
 		switch {
-		case errors.Is(err, errChanged):
-			t.pool.give(buf)
-			t.truncated(g)
-		case err != nil:
-			t.pool.give(buf)
-			return false, err
-		case p.buf != nil:
-			if ok, err := t.handOver(ctx, g, p); !ok {
-				return false, err
-			}
+		case moved:
+			t.drainEvents()
+		case t.cfg.Once && t.waiting == atEnd && t.pending == nil:
+			return t.unreadable()
 		default:
-			t.pool.give(buf)
-			before := g.offset
-			done, err := t.retire(ctx, g)
-			if err != nil || !done && g.offset == before {
-				return g.live, err
-			}
-		}
-	}
-	return false, nil
-}
-
-// current is the generation to read from: the first that has not ended. One of
-// an earlier run may have no file yet.
-func (t *Tail) current() *generation {
-	for _, g := range t.gens {
-		if !g.ended && g.file == nil && t.listed && !g.missing.IsZero() && t.scanned.Sub(g.missing) > quiet {
-			t.lost(g)
-		}
-		if !g.ended {
-			return g
+			t.wait(ctx)
 		}
 	}
 	return nil
 }
 
-// lost ends a generation of an earlier run whose file is in the directory no
-// more.
-func (t *Tail) lost(g *generation) {
-	t.cfg.Log.Error().Str("path", g.name).Int64("generation", g.number).Int64("offset", g.offset).
-		Msg("rotated file is gone, what was not read of it is lost")
-	t.end(g)
-}
-
-func (t *Tail) end(g *generation) {
+func (t *Tail) cleanup() {
+	t.watch.close()
+	close(t.blocks)
+	if t.pending != nil {
+		t.pending.Release()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	g.ended = true
-	g.close()
-}
-
-// readBlock reads whole lines, in a buffer that is large enough for at least
-// one. An empty piece means end of file. Without a buffer and an error, ctx has
-// ended.
-func (t *Tail) readBlock(ctx context.Context, g *generation) (piece, []byte, error) {
-	size := bufferSize
-	for {
-		buf := t.take(ctx, size)
-		if buf == nil {
-			return piece{}, nil, nil
-		}
-		p, err := g.read(buf, t.cfg.MaxLine)
-		if err != nil || (!p.more && p.need == 0) {
-			return p, buf, err
-		}
-		t.pool.give(buf)
-		size = max(bufferSize, p.need)
+	for _, g := range t.gens {
+		g.close()
 	}
 }
 
-// take waits for memory.
-func (t *Tail) take(ctx context.Context, size int) []byte {
-	for {
-		if buf := t.pool.take(size); buf != nil {
-			return buf
-		}
-		select {
-		case <-t.pool.freed:
-		case <-ctx.Done():
-			return nil
-		}
+// unreadable is the error of a Once that could not read all there is. That the
+// log is just being rotated is none.
+func (t *Tail) unreadable() error {
+	if len(t.gens) > 0 && errors.Is(t.problem.err, fs.ErrNotExist) {
+		return nil
 	}
+	return t.problem.err
 }
 
-// handOver moves past a piece and emits it. It is not ok if ctx has ended or
-// something stands in the way; the piece's memory is given back then.
-func (t *Tail) handOver(ctx context.Context, g *generation, p piece) (ok bool, err error) {
-	next := g.offset + int64(len(p.data))
-	if p.tooLong > 0 {
-		next = g.offset + p.tooLong
-	}
-	head, err := g.longerHead(next)
-	b := &Block{Data: p.data, Lines: 1, Read: time.Now(), TooLong: p.tooLong, buf: p.buf, pool: t.pool}
-	if err == nil && p.tooLong > 0 {
-		b.file, err = duplicate(g.file)
-	}
-	if errors.Is(err, errChanged) {
-		t.pool.give(p.buf)
-		t.truncated(g)
-		return true, nil
-	}
-	if err != nil {
-		t.pool.give(p.buf)
-		return false, err
-	}
-	if p.tooLong == 0 {
-		b.Lines = countLines(p.data)
-	}
-	t.mu.Lock()
-	b.Start.Generation, b.End.Generation = g.number, g.number
-	b.Start.Offset, b.End.Offset = g.accept(p, head, b.Read)
-	t.mu.Unlock()
-	t.tell(nil)
-	return t.emit(ctx, b), nil
-}
-
-func (t *Tail) emit(ctx context.Context, b *Block) bool {
-	select {
-	case t.blocks <- b:
-		return true
-	case <-ctx.Done():
-		b.Release()
-		return false
-	}
-}
-
-// truncated begins anew at the start of a generation's file.
-func (t *Tail) truncated(g *generation) {
-	t.cfg.Log.Warn().Str("path", g.name).Int64("offset", g.offset).
-		Msg("log was truncated, reading it from its beginning; what was not read before is lost")
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	next := &generation{number: t.nextNumber, id: g.id, name: g.name, file: g.file, live: g.live, grown: time.Now()}
-	t.nextNumber++
-	g.file, g.ended = nil, true
-	t.byFile[g.id.key()] = next
-	t.gens = append(t.gens, next)
-}
-
-// tell reports a condition when it changes. What is over within a moment, as the
-// absence of the live file in the middle of a rotation, is not reported.
-func (t *Tail) tell(err error) {
-	if err == nil {
-		t.badFrom = time.Time{}
-	} else if t.badFrom.IsZero() {
-		t.badFrom = time.Now()
-	}
-	if err != nil && t.cond == nil && len(t.gens) > 0 && time.Since(t.badFrom) < quiet {
-		return
-	}
+// interval is the time between two looks at the directory.
+func (t *Tail) interval() time.Duration {
 	switch {
-	case err == nil && t.cond == nil, err != nil && t.cond != nil && err.Error() == t.cond.Error():
-		return
-	case err == nil:
-		t.cfg.Log.Info().Str("path", t.cfg.Path).Msg("log can be read again")
-	default:
-		t.cfg.Log.Warn().Err(err).Msg("log can't be read, waiting for it")
+	case t.cfg.rescan > 0:
+		return t.cfg.rescan
+	case t.watch.works():
+		return rescanEvery
 	}
-	t.cond = err
-	if t.cfg.Changed != nil {
-		t.cfg.Changed(err)
-	}
+	return pollEvery
 }
 
-// Unread is how many bytes there are that were not read yet. It may be called
-// from any goroutine.
+// Unread is how many bytes there are in the log's files that were not read yet.
+// It may be called from any goroutine.
 func (t *Tail) Unread() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var unread int64
 	for _, g := range t.gens {
-		if g.ended || g.file == nil {
+		if g.file == nil {
 			continue
 		}
 		if info, err := g.file.Stat(); err == nil {
@@ -375,10 +265,61 @@ func (t *Tail) Generations() int {
 	return n
 }
 
-func (t *Tail) closeFiles() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, g := range t.gens {
-		g.close()
+// handOver tries to get rid of the pending block without waiting.
+func (t *Tail) handOver() bool {
+	if t.pending == nil {
+		return true
+	}
+	select {
+	case t.blocks <- t.pending:
+		t.pending = nil
+		return true
+	default:
+		return false
+	}
+}
+
+// wait blocks until there may be something to do.
+func (t *Tail) wait(ctx context.Context) {
+	now := time.Now()
+	if quiet := coalesce - now.Sub(t.lastRead); quiet > 0 && t.busy && t.pending == nil {
+		// Events pile up as one in the kernel meanwhile.
+		sleep(ctx, quiet)
+	}
+	until := t.scanned.Add(t.interval()).Sub(now)
+	if t.waiting == atTail {
+		until = min(until, endPoll)
+	}
+	timer := time.NewTimer(max(0, until))
+	defer timer.Stop()
+	var freed <-chan struct{}
+	if t.waiting == starved {
+		freed = t.pool.freed
+	}
+	var out chan<- *Block
+	if t.pending != nil {
+		out = t.blocks
+	}
+	select {
+	case <-ctx.Done():
+	case out <- t.pending:
+		t.pending = nil
+	case <-freed:
+	case e := <-t.watch.events():
+		t.event(e)
+		t.drainEvents()
+	case err := <-t.watch.errors():
+		t.watch.failed(err)
+		t.rescan = true
+	case <-timer.C:
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }

@@ -1,121 +1,134 @@
 package tail
 
 import (
-	"context"
-	"os"
-	"time"
+	"errors"
+	"path/filepath"
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/rs/zerolog"
 )
 
-// watch wakes the reader: at once by inotify where that works, in any case
-// after pollEvery, because inotify says nothing of what other hosts do and drops
-// events when it overflows.
+// watch is the kernel's word that something in the directory changed. It only
+// ever saves time: everything is found by looking, too.
 type watch struct {
 	dir     string
 	log     zerolog.Logger
-	notify  *fsnotify.Watcher // nil where it does not work
-	watched os.FileInfo       // the directory that is watched; nil if none
-	renamed bool              // something was created, renamed or removed
-	timer   *time.Timer
+	watcher *fsnotify.Watcher // nil if the kernel gives none
+	id      string            // of the directory that is watched, "" if none
+	told    bool
+	poll    bool // never ask the kernel
 }
 
-func newWatch(dir string, log zerolog.Logger) *watch {
-	w := &watch{dir: dir, log: log, timer: time.NewTimer(pollEvery)}
-	n, err := fsnotify.NewWatcher()
-	if err != nil {
-		log.Warn().Err(err).Stringer("every", pollEvery).Msg("no inotify, looking for new lines by polling")
-		return w
-	}
-	w.notify = n
-	w.follow()
+// newWatch returns a watch of no directory yet.
+func newWatch(dir string, log zerolog.Logger, poll bool) *watch {
+	w := &watch{dir: dir, log: log, poll: poll}
+	w.open()
 	return w
 }
 
+func (w *watch) open() {
+	if w.poll {
+		return
+	}
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		w.complain(err)
+		return
+	}
+	w.watcher = watcher
+}
+
+// complain says once that looking has to do.
+func (w *watch) complain(err error) {
+	if !w.told {
+		w.told = true
+		w.log.Warn().Err(err).Dur("rescan", pollEvery).Msg("kernel does not report file changes here, looking for them instead")
+	}
+}
+
+// ensure watches the directory that the path names now, which may be another one
+// than before.
+func (w *watch) ensure() {
+	id, _, err := identifyPath(w.dir)
+	if err != nil {
+		w.id = ""
+		return // looking at it says what is wrong
+	}
+	if w.id == id.key() {
+		return
+	}
+	if w.watcher == nil {
+		if w.open(); w.watcher == nil {
+			return
+		}
+	}
+	_ = w.watcher.Remove(w.dir) // of an old directory; it is an error if there was none
+	if err := w.watcher.Add(w.dir); err != nil {
+		w.id = ""
+		w.complain(err)
+		return
+	}
+	w.id = id.key()
+}
+
+// works tells whether changes are reported.
+func (w *watch) works() bool { return w.id != "" }
+
+// failed takes an error of the watcher. After an overflow events are missing,
+// which the look that follows makes good; anything else ends the watch.
+func (w *watch) failed(err error) {
+	if errors.Is(err, fsnotify.ErrEventOverflow) {
+		return
+	}
+	w.complain(err)
+	w.close()
+	w.watcher, w.id = nil, ""
+}
+
 func (w *watch) close() {
-	w.timer.Stop()
-	if w.notify != nil {
-		_ = w.notify.Close()
+	if w.watcher != nil {
+		_ = w.watcher.Close()
 	}
 }
 
-// follow watches the directory, and another one that has taken its place.
-func (w *watch) follow() {
-	if w.notify == nil {
+func (w *watch) events() <-chan fsnotify.Event {
+	if w.watcher == nil {
+		return nil
+	}
+	return w.watcher.Events
+}
+
+func (w *watch) errors() <-chan error {
+	if w.watcher == nil {
+		return nil
+	}
+	return w.watcher.Errors
+}
+
+// event takes one event. Only a change of names asks for a look; a write is
+// found by reading on.
+func (t *Tail) event(e fsnotify.Event) {
+	if !e.Has(fsnotify.Create) && !e.Has(fsnotify.Remove) && !e.Has(fsnotify.Rename) {
 		return
 	}
-	info, err := os.Stat(w.dir)
-	if err != nil || w.watched != nil && os.SameFile(info, w.watched) {
-		return
-	}
-	if w.watched != nil {
-		_ = w.notify.Remove(w.dir)
-	}
-	w.watched = nil
-	if w.notify.Add(w.dir) == nil {
-		w.watched = info
-		w.renamed = true
+	name := filepath.Base(e.Name)
+	if name == t.base || isRotated(t.base, name) || filepath.Clean(e.Name) == t.dir {
+		t.rescan = true
 	}
 }
 
-// structural tells whether files came, went or changed their names since it was
-// asked last.
-func (w *watch) structural() bool {
-	w.drain()
-	r := w.renamed
-	w.renamed = false
-	return r
-}
-
-func (w *watch) drain() {
-	if w.notify == nil {
-		return
-	}
-	for {
+// drainEvents takes the events that are there, at most some: a busy directory
+// must not keep us from reading.
+func (t *Tail) drainEvents() {
+	for range 64 {
 		select {
-		case e := <-w.notify.Events:
-			w.note(e)
-		case <-w.notify.Errors: // an overflow; the scan after each wait makes up for it
-			w.renamed = true
+		case e := <-t.watch.events():
+			t.event(e)
+		case err := <-t.watch.errors():
+			t.watch.failed(err)
+			t.rescan = true
 		default:
 			return
 		}
 	}
-}
-
-func (w *watch) note(e fsnotify.Event) {
-	if e.Has(fsnotify.Create) || e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename) {
-		w.renamed = true
-	}
-}
-
-// wait blocks until there may be something new; false if ctx ended.
-func (w *watch) wait(ctx context.Context) bool {
-	w.follow()
-	w.timer.Reset(pollEvery)
-	var events chan fsnotify.Event
-	var errs chan error
-	if w.notify != nil {
-		events, errs = w.notify.Events, w.notify.Errors
-	}
-	select {
-	case <-ctx.Done():
-		return false
-	case <-w.timer.C:
-		return true
-	case e := <-events:
-		w.note(e)
-	case <-errs:
-		w.renamed = true
-	}
-	// Writers write in bursts: read once for all of one.
-	w.timer.Reset(coalesce)
-	select {
-	case <-ctx.Done():
-		return false
-	case <-w.timer.C:
-	}
-	w.drain()
-	return true
 }

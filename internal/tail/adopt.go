@@ -1,0 +1,126 @@
+package tail
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"slices"
+	"time"
+)
+
+func clone(b []byte) []byte { return append([]byte(nil), b...) }
+
+// number makes a generation the last to be read.
+func (t *Tail) number(g *generation) {
+	g.number = t.nextNumber
+	t.nextNumber++
+	t.gens = append(t.gens, g)
+	t.byFile[g.id.key()] = g
+}
+
+// adopt makes generations of unknown files: the oldest first, the live one last.
+func (t *Tail) adopt(unknown []*found, now time.Time) {
+	sortOldestFirst(unknown)
+	for _, f := range unknown {
+		if f.file == nil {
+			continue
+		}
+		if !f.live && f.size == 0 {
+			continue // nothing to read, and too early to tell whether it is a copy
+		}
+		if !f.live {
+			if g := t.original(f); g != nil {
+				t.log.Info().Str("file", f.path).Str("of", g.name).Msg("copy of a log file found, not read")
+				t.number(&generation{id: f.id, name: f.path, copied: true, ended: true, offset: f.size, grown: now})
+				continue
+			}
+		}
+		g := &generation{id: f.id, name: f.path, file: f.take(), live: f.live, size: f.size, grown: now}
+		t.number(g)
+		t.log.Info().Str("file", g.name).Int64("generation", g.number).Int64("size", g.size).Msg("new log file")
+	}
+}
+
+// original returns the generation that f is a copy of, as copytruncate or a
+// person makes one, nil if there is none. When in doubt it is none: lines sent
+// twice are better than lines not sent.
+func (t *Tail) original(f *found) *generation {
+	if f.size < headSize {
+		return nil
+	}
+	for _, g := range t.gens {
+		switch {
+		case g.copied:
+		case g.file != nil:
+			if f.size <= g.size && samePart(f.file, g.file, 0, headSize) &&
+				samePart(f.file, g.file, max(0, f.size-frontierSize), f.size) {
+				if g.offset == 0 {
+					// The copy counts as read because g will be. If g is truncated
+					// before, that must be seen.
+					g.head = make([]byte, headSize)
+					_, _ = pread(g.file, g.head, 0)
+				}
+				return g
+			}
+		case f.size == g.offset && len(g.head) > 0 && holds(f.file, g.head, g.before, g.offset) == nil:
+			return g
+		}
+	}
+	return nil
+}
+
+// samePart tells whether two files have the same bytes from from up to to.
+func samePart(a, b *os.File, from, to int64) bool {
+	x, y := make([]byte, to-from), make([]byte, to-from)
+	n, err := pread(a, x, from)
+	m, errB := pread(b, y, from)
+	return err == nil && errB == nil && n == len(x) && m == len(y) && bytes.Equal(x, y)
+}
+
+// continuation finds the file that goes on where a generation can't be read any
+// more in its own: the copy that copytruncate made, or the log restored from a
+// backup. The bytes before the position have to be the same.
+func continuation(s *survey, g GenerationState) *found {
+	if len(g.Head) == 0 {
+		return nil // nothing is known of its content
+	}
+	for _, f := range s.files {
+		if f.id.key() != g.File.key() && g.in(f) {
+			return f
+		}
+	}
+	return nil
+}
+
+// truncated ends a generation whose bytes have gone from its file. What was not
+// read of them is in the copy, if one was made; the file itself begins anew. It
+// returns the files that are still unknown.
+func (t *Tail) truncated(g *generation, s *survey, unknown []*found, now time.Time) []*found {
+	file, live := g.file, g.live
+	g.ended, g.live, g.file = true, false, nil
+	f := continuation(s, GenerationState{File: g.id, Head: g.head, Offset: g.offset, Before: g.before})
+	if f != nil {
+		if old := t.byFile[f.id.key()]; old != nil && !old.copied {
+			f = nil // read already
+		}
+	}
+	event := t.log.Info()
+	if f != nil {
+		event = event.Str("rest", f.path).Int64("rest_bytes", f.size-g.offset)
+		if dup, err := duplicate(f.file); err == nil {
+			t.number(&generation{
+				id: f.id, name: f.path, file: dup, head: g.head,
+				start: g.offset, startBefore: clone(g.before), offset: g.offset, before: clone(g.before), size: f.size, grown: now,
+			})
+		}
+		unknown = slices.DeleteFunc(unknown, func(u *found) bool { return u == f })
+	} else if lost := g.size - g.offset; lost > 0 {
+		event = t.log.Warn().Int64("lost_bytes", lost)
+	}
+	event.Str("file", g.name).Int64("offset", g.offset).Msg("log file was truncated, reading it from its beginning")
+	t.number(&generation{id: g.id, name: g.name, file: file, live: live, grown: now})
+	return unknown
+}
+
+// errGone is why a position can't be continued.
+var errGone = errors.New("no file holds the bytes before the position any more")

@@ -1,0 +1,159 @@
+package tail
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"time"
+)
+
+// begin takes the first look: from the state, or as a first start. It reports
+// whether it could.
+func (t *Tail) begin(s *survey, now time.Time) bool {
+	switch {
+	case t.cfg.State != nil:
+		return t.resume(s, now)
+	case t.cfg.From == End:
+		return t.fromEnd(s, now)
+	}
+	return true
+}
+
+// fromEnd takes everything that is there as read. Where that was is a decision
+// that can't be taken again, so it is handed out to be stored.
+func (t *Tail) fromEnd(s *survey, now time.Time) bool {
+	if s.live != nil && !errors.Is(s.live, os.ErrNotExist) {
+		return false
+	}
+	at := Position{}
+	buf := make([]byte, 0, frontierSize)
+	for _, f := range s.files {
+		g := &generation{id: f.id, name: f.path, size: f.size, grown: now, live: f.live, ended: !f.live}
+		end, err := f.size, error(nil)
+		if f.live {
+			end, err = lastLineEnd(f.file, f.size)
+		}
+		if err == nil {
+			g.head, g.before, err = surroundings(f.file, end)
+		}
+		if err != nil {
+			s.live = err
+			t.gens, t.byFile, t.nextNumber = nil, make(map[string]*generation), 0
+			return false
+		}
+		g.start, g.startBefore, g.offset = end, clone(g.before), end
+		if f.live {
+			g.file = f.take()
+			at.Offset = end
+			buf = append(buf[:0], g.before...)
+		}
+		t.number(g)
+	}
+	// The live file has to have the last number.
+	for i, g := range t.gens {
+		if last := len(t.gens) - 1; g.live && i != last {
+			t.gens[i], t.gens[last] = t.gens[last], g
+			t.gens[i].number, g.number = int64(i), int64(last)
+		}
+	}
+	if n := len(t.gens); n > 0 && t.gens[n-1].live {
+		at.Generation = t.gens[n-1].number
+	} else {
+		at.Generation = t.nextNumber
+	}
+	mem := t.pool.take(0)
+	t.pending = &Block{Start: at, End: at, Decision: true, Read: now, pool: t.pool, buf: append(mem[:0], buf...)}
+	t.log.Info().Int64("offset", at.Offset).Msg("first start, beginning at the end of the log")
+	return true
+}
+
+// lastLineEnd returns the position after the last newline before size.
+func lastLineEnd(f *os.File, size int64) (int64, error) {
+	buf := make([]byte, 64<<10)
+	for end := size; end > 0; {
+		from := max(0, end-int64(len(buf)))
+		n, err := pread(f, buf[:end-from], from)
+		if err != nil {
+			return 0, err
+		}
+		if i := bytes.LastIndexByte(buf[:n], '\n'); i >= 0 {
+			return from + int64(i) + 1, nil
+		}
+		end = from
+	}
+	return 0, nil
+}
+
+// surroundings reads the bytes by which a position is known again.
+func surroundings(f *os.File, offset int64) (head, before []byte, err error) {
+	head, before = make([]byte, min(offset, headSize)), make([]byte, min(offset, frontierSize))
+	n, err := pread(f, head, 0)
+	if err == nil && n < len(head) {
+		err = errChanged
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	n, err = pread(f, before, offset-int64(len(before)))
+	if err == nil && n < len(before) {
+		err = errChanged
+	}
+	return head, before, err
+}
+
+// resume finds the files of the state again: by identity if they still hold the
+// bytes before the position, else by those bytes.
+func (t *Tail) resume(s *survey, now time.Time) bool {
+	byKey := make(map[string]*found)
+	for _, f := range s.files {
+		byKey[f.id.key()] = f
+	}
+	var gens []*generation
+	lost := func(g GenerationState) {
+		t.log.Error().Err(errGone).Str("file", g.Name).Int64("generation", g.Number).Int64("offset", g.Offset).
+			Msg("rest of a log file can't be found, its lines are not sent")
+	}
+	var gone []GenerationState
+	for _, st := range t.cfg.State.Generations {
+		g := &generation{
+			number: st.Number, id: st.File, name: st.Name, head: st.Head,
+			start: st.Offset, startBefore: st.Before, offset: st.Offset, before: clone(st.Before),
+			limit: st.End, size: st.Offset, grown: now, ended: st.Done, copied: st.Copy,
+		}
+		if !st.Done {
+			f := byKey[st.File.key()]
+			if f == nil || !st.in(f) {
+				f = continuation(s, st)
+			}
+			if f == nil {
+				gone = append(gone, st)
+				continue
+			}
+			dup, err := duplicate(f.file)
+			if err != nil {
+				s.rest = err
+				gone = append(gone, st)
+				continue
+			}
+			g.file, g.id, g.name, g.size = dup, f.id, f.path, f.size
+		}
+		gens = append(gens, g)
+	}
+	if len(gone) > 0 && (s.rest != nil || s.live != nil && !errors.Is(s.live, os.ErrNotExist)) {
+		for _, g := range gens {
+			g.close()
+		}
+		return false // it may be in what can't be opened now
+	}
+	for _, st := range gone {
+		lost(st)
+	}
+	for _, g := range gens {
+		t.gens = append(t.gens, g)
+		t.byFile[g.id.key()] = g
+		if !g.ended {
+			t.log.Info().Str("file", g.name).Int64("generation", g.number).Int64("offset", g.offset).Int64("size", g.size).Msg("going on in log file")
+		}
+	}
+	return true
+}

@@ -1,0 +1,305 @@
+package tail
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// found is a file of the directory that belongs to the log, going by its name.
+type found struct {
+	path  string
+	id    Identity
+	size  int64
+	mtime int64 // nanoseconds
+	live  bool  // the log's path itself
+	file  *os.File
+}
+
+// open opens the file, unless something else is at its path by now.
+func (f *found) open() error {
+	if f.file != nil {
+		return nil
+	}
+	file, err := openRegular(f.path)
+	if err != nil {
+		return err
+	}
+	id, st, err := identify(file)
+	if err == nil && id.key() != f.id.key() {
+		err = fs.ErrNotExist // renamed in between: the next look finds it
+	}
+	if err != nil {
+		_ = file.Close()
+		return err
+	}
+	f.file, f.size, f.mtime = file, st.Size, unix.TimespecToNsec(st.Mtim)
+	return nil
+}
+
+// take hands the descriptor over to whoever will close it.
+func (f *found) take() *os.File {
+	file := f.file
+	f.file = nil
+	return file
+}
+
+// survey is what a look at the directory saw.
+type survey struct {
+	files []*found
+	// live is why the log's path can't be read, rest why some other file can't.
+	live, rest error
+	// unsure says that it can't even be told which file the path names.
+	unsure bool
+}
+
+func (s *survey) close() {
+	for _, f := range s.files {
+		if f.file != nil {
+			_ = f.file.Close()
+		}
+	}
+}
+
+// survey lists the log's files and opens those that are not known. Where there
+// are such it lists again until nothing has changed: a rename between reading the
+// names and looking at the files can hide one, or show two in the wrong order.
+func (t *Tail) survey() (*survey, error) {
+	opened := make(map[string]*os.File)
+	var before map[string]string
+	for range 20 {
+		s, names, err := t.list(opened)
+		if err != nil {
+			for _, f := range opened {
+				_ = f.Close()
+			}
+			return nil, err
+		}
+		if len(opened) == 0 || maps.Equal(names, before) {
+			return s, nil
+		}
+		before = names
+	}
+	s, _, err := t.list(opened)
+	return s, err
+}
+
+// list lists the log's files once, and which file each name leads to. opened is
+// the descriptors of those that are not known; it is brought up to date.
+func (t *Tail) list(opened map[string]*os.File) (*survey, map[string]string, error) {
+	names, err := t.readNames()
+	if err != nil {
+		return nil, nil, err
+	}
+	s := &survey{}
+	keys, used := make(map[string]string), make(map[string]bool)
+	for _, name := range names {
+		if name != t.base && !isRotated(t.base, name) {
+			continue
+		}
+		f, err := t.inspect(name, opened)
+		if err != nil {
+			s.blame(name == t.base, err)
+			continue
+		}
+		key := f.id.key()
+		keys[name] = key
+		if used[key] {
+			continue // another name of the same file
+		}
+		used[key] = true
+		s.files = append(s.files, f)
+		if f.file != nil {
+			opened[key] = f.file
+		}
+	}
+	for key, file := range opened {
+		if !used[key] {
+			_ = file.Close()
+			delete(opened, key)
+		}
+	}
+	if (len(s.files) == 0 || !s.files[0].live) && s.live == nil {
+		s.live = &os.PathError{Op: "open", Path: t.cfg.Path, Err: unix.ENOENT}
+	}
+	return s, keys, nil
+}
+
+// inspect looks at one name, and opens the file if it is not known.
+func (t *Tail) inspect(name string, opened map[string]*os.File) (*found, error) {
+	f := &found{path: filepath.Join(t.dir, name), live: name == t.base}
+	id, st, err := identifyPath(f.path)
+	if err == nil {
+		err = regular(st)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		err = &unsureError{err}
+	}
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: f.path, Err: err}
+	}
+	f.id, f.size, f.mtime = id, st.Size, unix.TimespecToNsec(st.Mtim)
+	if t.byFile[id.key()] != nil {
+		return f, nil
+	}
+	if file := opened[id.key()]; file != nil {
+		f.file = file
+		return f, nil
+	}
+	return f, f.open()
+}
+
+// unsureError is why it can't be told which file a path names.
+type unsureError struct{ error }
+
+func (e *unsureError) Unwrap() error { return e.error }
+
+// readNames lists the directory, the log's own name first: a second name of the
+// same file must not hide it.
+func (t *Tail) readNames() ([]string, error) {
+	d, err := os.Open(t.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(-1)
+	if i := slices.Index(names, t.base); i > 0 {
+		names[0], names[i] = names[i], names[0]
+	}
+	return names, err
+}
+
+// blame keeps why a file can't be read. One that went away is no trouble, unless
+// it is the log itself.
+func (s *survey) blame(live bool, err error) {
+	switch {
+	case live:
+		var unsure *unsureError
+		s.live, s.unsure = err, errors.As(err, &unsure)
+	case !errors.Is(err, fs.ErrNotExist) && s.rest == nil:
+		s.rest = err
+	}
+}
+
+// look looks at the directory: which files the log consists of now, which names
+// they have, whether they still hold what was read. changed says that the
+// current generation does not.
+func (t *Tail) look(now time.Time, changed bool) {
+	t.scanned, t.rescan = now, false
+	t.watch.ensure()
+	s, err := t.survey()
+	if err != nil {
+		t.dirErr = err
+		t.tell(now)
+		return
+	}
+	defer s.close()
+	defer func() {
+		t.dirErr, t.liveErr, t.restErr = nil, s.live, s.rest
+		t.tell(now)
+	}()
+
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.started {
+		// A file that a position is in and that can't be opened is not gone.
+		if !t.begin(s, now) {
+			return
+		}
+		t.started = true
+	}
+	unknown := t.recognise(s, now)
+	if g, _ := t.current(); g != nil {
+		err := g.look(now)
+		if changed || errors.Is(err, errChanged) {
+			unknown = t.truncated(g, s, unknown, now)
+		}
+	}
+	t.adopt(unknown, now)
+	t.forget(now)
+	t.measure(now)
+}
+
+// recognise updates what is known of the files seen and returns those that are
+// not known: new ones, and ones that hold something else than what was read.
+func (t *Tail) recognise(s *survey, now time.Time) (unknown []*found) {
+	seen := make(map[*generation]bool)
+	for _, g := range t.gens {
+		g.live = g.live && s.unsure
+	}
+	for _, f := range s.files {
+		g := t.byFile[f.id.key()]
+		if g == nil {
+			unknown = append(unknown, f)
+			continue
+		}
+		seen[g] = true
+		g.name = f.path
+		g.live = g.live || f.live && !g.ended && g.limit == 0
+		if !g.ended || g.copied && f.size >= g.offset || f.size == g.offset {
+			continue
+		}
+		if err := f.open(); err != nil {
+			s.blame(f.live, err)
+			continue
+		}
+		if g.copied || holds(f.file, g.head, g.before, g.offset) != nil {
+			unknown = append(unknown, f)
+			continue
+		}
+		// A writer that had it open all the time, or opened it again.
+		t.log.Warn().Str("file", f.path).Int64("bytes", f.size-g.offset).Msg("finished log file got more lines, reading them now")
+		t.number(&generation{
+			id: f.id, name: f.path, file: f.take(), live: f.live, head: g.head,
+			start: g.offset, startBefore: g.before, offset: g.offset, before: clone(g.before), size: f.size, grown: now,
+		})
+		seen[t.byFile[f.id.key()]] = true
+	}
+	for _, g := range t.gens {
+		switch {
+		case seen[g]:
+			g.missing = time.Time{}
+		case g.missing.IsZero():
+			g.missing = now
+		}
+	}
+	return unknown
+}
+
+// forget drops finished files that have left the directory, once no State can
+// need them.
+func (t *Tail) forget(now time.Time) {
+	kept := t.gens[:0]
+	for _, g := range t.gens {
+		superseded := t.byFile[g.id.key()] != g
+		gone := !g.missing.IsZero() && now.Sub(g.missing) >= forgetAfter
+		if g.ended && g.number < t.settled && (superseded || gone) {
+			if !superseded {
+				delete(t.byFile, g.id.key())
+			}
+			continue
+		}
+		kept = append(kept, g)
+	}
+	clear(t.gens[len(kept):])
+	t.gens = kept
+}
+
+// measure updates sizes, so that a rotated file that grows is not taken for a
+// quiet one.
+func (t *Tail) measure(now time.Time) {
+	for _, g := range t.gens {
+		if g.file == nil {
+			continue
+		}
+		var st unix.Stat_t
+		if unix.Fstat(int(g.file.Fd()), &st) == nil && st.Size != g.size {
+			g.size, g.grown = st.Size, now
+		}
+	}
+}

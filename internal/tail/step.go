@@ -1,0 +1,151 @@
+package tail
+
+import (
+	"errors"
+	"time"
+)
+
+// current returns the generation that is being read, nil if there is none.
+func (t *Tail) current() (g *generation, later bool) {
+	for _, x := range t.gens {
+		if x.ended {
+			continue
+		}
+		if g != nil {
+			return g, true
+		}
+		g = x
+	}
+	return g, false
+}
+
+// step reads one block, or ends a generation. It reports whether it got on; if
+// not, waiting says why.
+func (t *Tail) step(now time.Time) (moved bool) {
+	moved, err := t.advance(now)
+	if errors.Is(err, errChanged) {
+		t.look(now, true)
+		return true
+	}
+	if err != nil || t.readErr != nil {
+		t.readErr = err
+		t.tell(now)
+	}
+	return moved && err == nil
+}
+
+func (t *Tail) advance(now time.Time) (bool, error) {
+	t.waiting = atWork
+	g, later := t.current()
+	if g == nil {
+		t.waiting = atEnd
+		return false, nil
+	}
+	buf := t.pool.take(t.need)
+	if buf == nil {
+		t.waiting = starved
+		return false, nil
+	}
+	// Asked before reading: what is at its end now and had no writer before
+	// stays at its end.
+	w := writersThere
+	if !g.live {
+		w = writersOf(g.file)
+	}
+	t.lastRead = now
+	p, err := g.read(buf, t.cfg.MaxLine)
+	if err == nil && p.empty() && !p.more {
+		switch {
+		case !g.live:
+			p, err = t.endOf(g, w, later, buf, now)
+		case later:
+			t.yield(g)
+		}
+	}
+	if err != nil || p.empty() {
+		t.pool.give(buf)
+		if err == nil && g.live {
+			t.waiting = atEnd
+		}
+		return p.more || g.ended, err
+	}
+	if p.need > 0 {
+		t.pool.give(buf)
+		t.need = p.need
+		return true, nil
+	}
+	t.need = 0
+	return true, t.emit(g, p, buf, now)
+}
+
+func (p piece) empty() bool { return p.data == nil && p.tooLong == 0 && p.need == 0 }
+
+// endOf deals with a rotated file that is at its end. Once nothing can be added
+// to it any more it gives the unfinished last line, if there is one, and then
+// ends the generation.
+func (t *Tail) endOf(g *generation, w writers, later bool, buf []byte, now time.Time) (piece, error) {
+	if err := g.look(now); err != nil {
+		return piece{}, err
+	}
+	quiet := now.Sub(g.grown)
+	complete := g.limit > 0 || w == writersNone ||
+		later && w == writersUnknown && quiet >= t.cfg.quiet ||
+		later && w == writersThere && quiet >= t.cfg.linger ||
+		later && t.cfg.Once && g.size == g.offset // a next run finds what comes late
+	if !complete {
+		t.waiting = atTail
+		if t.cfg.Once && !later {
+			t.waiting = atEnd
+		}
+		return piece{}, nil
+	}
+	p, err := g.rest(buf, t.cfg.MaxLine)
+	if err != nil || !p.empty() {
+		return p, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	g.ended = true
+	g.close()
+	t.log.Debug().Str("file", g.name).Int64("generation", g.number).Int64("offset", g.offset).Msg("log file is complete")
+	return piece{}, nil
+}
+
+// yield lets the files that were found late be read before the live one goes on:
+// a live file never ends, so its generation does, here, and another one continues
+// in the same file.
+func (t *Tail) yield(g *generation) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	rest := &generation{
+		id: g.id, name: g.name, file: g.file, live: true, head: g.head,
+		start: g.offset, startBefore: clone(g.before), offset: g.offset, before: clone(g.before),
+		size: g.size, grown: g.grown,
+	}
+	g.file, g.live, g.ended = nil, false, true
+	t.number(rest)
+}
+
+// emit makes a block of a piece and moves on.
+func (t *Tail) emit(g *generation, p piece, buf []byte, now time.Time) error {
+	b := &Block{Data: p.data, buf: p.buf, TooLong: p.tooLong, Read: now, pool: t.pool}
+	end := g.offset + int64(len(p.data)) + p.tooLong
+	head, err := g.longerHead(end)
+	if err == nil && p.tooLong > 0 {
+		b.file, err = duplicate(g.file)
+	}
+	if err != nil {
+		t.pool.give(buf)
+		return err
+	}
+	t.mu.Lock()
+	start, end := g.accept(p, head, now)
+	t.mu.Unlock()
+	b.Start, b.End = Position{g.number, start}, Position{g.number, end}
+	b.Lines = countLines(p.data)
+	if p.tooLong > 0 {
+		b.Lines = 1
+	}
+	t.pending, t.busy = b, b.Lines > burst
+	return nil
+}
