@@ -102,12 +102,13 @@ func (a *App) Run(ctx context.Context) (err error) {
 	serving, finish := context.WithCancel(context.WithoutCancel(ctx)) // until the position is stored
 	group.Go(func() error { return a.admin.Serve(serving) })
 	group.Go(func() error { a.tellStatus(serving); return nil })
-	group.Go(func() error { return a.tail.Run(ctx) })
+	var unread error // must not keep what was read from being sent
+	group.Go(func() error { unread = a.tail.Run(ctx); return nil })
 	group.Go(func() error {
 		defer finish()
 		return a.ship.Run(ctx)
 	})
-	return group.Wait()
+	return errors.Join(group.Wait(), unread)
 }
 
 // logChanged is told why the log can't be read, and nil when it can.

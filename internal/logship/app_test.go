@@ -19,7 +19,12 @@ import (
 	"eventline/internal/kafka/kafkatest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if args := os.Getenv(childEnv); args != "" {
+		beLogship(args)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds every wait for something that must come.
 const patience = time.Minute
@@ -29,7 +34,6 @@ type rig struct {
 	t      *testing.T
 	cfg    Config
 	notify *daemon.Notifier
-	status chan string
 }
 
 func newRig(t *testing.T, broker string) *rig {
@@ -371,6 +375,60 @@ func TestStateThatCannotBeTrustedIsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestDamagedSlotIsPassedOverAndNothingIsSentAgainFromTheStart(t *testing.T) {
+	k := broker(t)
+	r := newRig(t, k.Addr)
+	for i := range 4 {
+		r.write(numbered(i*10, i*10+10))
+		r.once()
+	}
+	slots, err := filepath.Glob(filepath.Join(r.cfg.StateDir, "position.?"))
+	if err != nil || len(slots) != 2 {
+		t.Fatalf("slots: %v, %v", slots, err)
+	}
+	newest := slots[0]
+	if a, b := stat(t, slots[0]), stat(t, slots[1]); b.ModTime().After(a.ModTime()) {
+		newest = slots[1]
+	}
+	if err := os.Truncate(newest, 0); err != nil {
+		t.Fatal(err)
+	}
+	r.write(numbered(40, 50))
+	r.once()
+	// The slot before is one save older: those lines come again, and no others.
+	wantLines(t, values(t, k, 60), numbered(0, 40)+numbered(30, 50))
+}
+
+func stat(t *testing.T, path string) os.FileInfo {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
+
+// With Once what can be read is sent, and what can't be is an error.
+func TestOnceSendsWhatItReadBeforeItFails(t *testing.T) {
+	k := broker(t)
+	r := newRig(t, k.Addr)
+	r.write(numbered(0, 10_000))
+	r.rename(r.log(), r.log()+".1")
+	if err := os.Mkdir(r.log(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cfg := r.cfg
+	cfg.Once = true
+	app, err := New(cfg, r.process())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := app.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "is a directory") {
+		t.Errorf("run --once: got %v, want that the log is a directory", err)
+	}
+	wantLines(t, values(t, k, 10_000), numbered(0, 10_000))
 }
 
 func TestStateOfAnotherLogIsRefused(t *testing.T) {

@@ -77,11 +77,11 @@ func (c *Config) Validate(r *config.Report) {
 	if c.From != string(tail.Beginning) && c.From != string(tail.End) {
 		r.Addf("from", "want beginning or end, got %q", c.From)
 	}
-	if c.Memory < 1<<20 {
-		r.Addf("memory", "must be at least 1MiB, got %s", c.Memory)
+	if c.Memory < 2<<20 {
+		r.Addf("memory", "must be at least 2MiB, got %s", c.Memory)
 	}
-	if c.MaxLine < 1<<10 || c.MaxLine > c.Memory/2 {
-		r.Addf("max_line", "must be at least 1KiB and at most half of memory (%s), got %s", c.Memory/2, c.MaxLine)
+	if c.MaxLine < 1<<20 || c.MaxLine > c.Memory/2 {
+		r.Addf("max_line", "must be at least 1MiB and at most half of memory (%s), got %s", c.Memory/2, c.MaxLine)
 	}
 	if problem := c.Admin.Problem(); problem != "" {
 		r.Addf("admin.listen", "%s", problem)

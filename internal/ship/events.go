@@ -27,6 +27,9 @@ func (s *Shipper) handle(e event) {
 
 func (s *Shipper) described(e event) {
 	s.asking = false
+	if e.err != nil && s.stopping {
+		return
+	}
 	if e.err != nil {
 		s.attempts++
 		wait := s.o.Delay(s.attempts)
@@ -77,7 +80,7 @@ func (s *Shipper) answered(e event) {
 		}
 		s.metrics.ackedLines.Add(float64(len(b.lines)))
 		s.ackedLines += uint64(len(b.lines))
-		l.proven, l.attempts, l.err = true, 0, nil
+		l.proven, l.took, l.attempts, l.err = true, time.Now(), 0, nil
 		s.healed()
 		return
 	}

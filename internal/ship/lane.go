@@ -1,10 +1,17 @@
 package ship
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // maxInFlight is how many batches a leader remembers per producer id. One more
 // would not be recognised as a duplicate when it is sent again.
 const maxInFlight = 5
+
+// forgetful is well below the time after which a leader forgets a producer id
+// that sends nothing (producer.id.expiration.ms, a day by default).
+const forgetful = time.Hour
 
 // recordOverhead is the most that a record takes beside its value: length,
 // attributes, timestamp and offset deltas, null key, value length, no headers.
@@ -23,6 +30,7 @@ type lane struct {
 	epoch     int16
 	sequence  int32 // of the next line that joins the window
 	proven    bool  // the leader took a batch since the connection was made
+	took      time.Time
 
 	waiting []piece
 	window  []*batch
@@ -104,9 +112,10 @@ func (l *lane) idle() bool { return len(l.waiting) == 0 && len(l.window) == 0 }
 // depth is how many batches may be in flight. Before the leader has taken one
 // since the connection was made, only one: a partition that does not know the
 // producer id takes any first sequence, so that of several sent together a later
-// one would be stored in place of a refused first.
-func (l *lane) depth() int {
-	if l.proven {
+// one would be stored in place of a refused first. After a long silence the
+// leader may have forgotten the id (by default after a day), so it is the same.
+func (l *lane) depth(now time.Time) int {
+	if l.proven && now.Sub(l.took) < forgetful {
 		return maxInFlight
 	}
 	return 1

@@ -22,6 +22,10 @@ const (
 	// stripeSize is how many bytes of the log go to one partition before the next
 	// one is used. A line belongs to the stripe in which it begins.
 	stripeSize = 64 << 10
+	// maxWaiting is from how many lines for each partition on no more blocks are
+	// taken apart: a line costs 24 bytes beside its text, which for a log of empty
+	// lines is all.
+	maxWaiting = 100_000
 	// eventRoom is more than the answers that can be on their way, so that a
 	// callback never waits for the loop: 5 of each of 800 partitions.
 	eventRoom = 4096
@@ -110,9 +114,7 @@ func (s *Shipper) Run(ctx context.Context) error {
 			}
 		case <-done:
 			done, s.stopping = nil, true
-			timer := time.NewTimer(s.o.Drain)
-			defer timer.Stop()
-			drained = timer.C
+			drained = time.After(s.o.Drain)
 		case <-drained:
 			drained = nil
 			s.giveUp()
@@ -180,11 +182,22 @@ func (s *Shipper) take() {
 		s.hold = nil
 		return
 	}
-	if s.lanes == nil {
+	if s.lanes == nil || s.waiting() > maxWaiting*len(s.lanes) {
 		return
 	}
 	s.hold = nil
 	s.split(b)
+}
+
+// waiting is how many lines are in no batch yet.
+func (s *Shipper) waiting() int {
+	n := 0
+	for _, l := range s.lanes {
+		for _, p := range l.waiting {
+			n += len(p.lines)
+		}
+	}
+	return n
 }
 
 // split deals the lines of a block out to the lanes.
@@ -267,7 +280,7 @@ func (s *Shipper) pump() {
 		if l.state == laneDown && !l.retrying {
 			l.open(s.work, s.o.Topic, s.events)
 		}
-		for l.state == laneOpen && l.session.pending < l.depth() {
+		for l.state == laneOpen && l.session.pending < l.depth(time.Now()) {
 			if l.unsent == 0 {
 				if len(l.waiting) == 0 {
 					break

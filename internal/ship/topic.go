@@ -26,7 +26,8 @@ type Appender interface {
 	// every in-sync replica holds the batch. After an error every later Append
 	// fails too.
 	Append(b Batch, done func(baseOffset int64, err error))
-	// Close breaks the connection and returns after every done has been called.
+	// Close breaks the connection, also while Append blocks, and returns after
+	// every done has been called. An Append after it fails.
 	Close() error
 }
 
