@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"time"
@@ -26,28 +27,58 @@ const repeatWarning = time.Minute
 
 // App is bucketer in a process of its own or of someone else.
 type App struct {
-	cfg      Config
-	log      zerolog.Logger
-	notify   *daemon.Notifier
-	admin    *admin.Server
-	registry *prometheus.Registry
-	client   *kafka.Client
-	table    *classify.Table
-	sink     rollup.Sink
-	sampler  *sink.Sampler
+	cfg     Config
+	log     zerolog.Logger
+	notify  *daemon.Notifier
+	admin   *admin.Server
+	figures *prometheus.Registry // what the stages count, without the process's own figures
+	client  *kafka.Client
+	table   *classify.Table
+	sink    rollup.Sink
+	sampler *sink.Sampler
 
 	mu      sync.Mutex
 	link    link
-	decided uint64 // records decided on, for the status
+	output  trouble // of giving decisions out
+	decided uint64  // records decided on, for the status
 }
 
 // link is the state of the connection to the group.
 type link struct {
 	connected bool
-	err       error
-	retryIn   time.Duration
-	since     time.Time // of the trouble
-	said      time.Time
+	trouble
+}
+
+// trouble is what is in the way just now.
+type trouble struct {
+	err   error     // nil if there is none
+	since time.Time // zero if there is none
+	said  time.Time
+}
+
+// comes takes note of err and reports whether it is to be said: because it is a
+// new one, or has lasted.
+func (t *trouble) comes(err error, now time.Time) bool {
+	if t.since.IsZero() {
+		t.since = now
+	}
+	known := t.err != nil && t.err.Error() == err.Error() && now.Sub(t.said) < repeatWarning
+	t.err = err
+	if known {
+		return false
+	}
+	t.said = now
+	return true
+}
+
+// ends reports how long the trouble was there, 0 if there was none.
+func (t *trouble) ends(now time.Time) time.Duration {
+	var lasted time.Duration
+	if !t.since.IsZero() {
+		lasted = max(now.Sub(t.since).Round(time.Millisecond), time.Millisecond)
+	}
+	*t = trouble{}
+	return lasted
 }
 
 // New takes the admin port. It does no network I/O. Errors that starting again
@@ -61,27 +92,23 @@ func New(cfg Config, p daemon.Process) (*App, error) {
 	if err != nil {
 		return nil, daemon.ConfigError(err)
 	}
-	a := &App{cfg: cfg, log: p.Log, notify: p.Notify, client: client, table: table, sink: sinkFor(p)}
-	a.registry = admin.NewRegistry("bucketer", daemon.BuildVersion())
-	if a.admin, err = admin.Listen(cfg.Admin, a.registry, p.Log); err != nil {
+	a := &App{cfg: cfg, log: p.Log, notify: p.Notify, client: client, table: table, sink: sinkFor(p, sink.JournalSocket)}
+	a.figures = prometheus.NewRegistry()
+	reg := admin.NewRegistry("bucketer", daemon.BuildVersion())
+	reg.MustRegister(a.figures)
+	if a.admin, err = admin.Listen(cfg.Admin, reg, p.Log); err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
-	a.sampler = sink.NewSampler(cfg.Print, func(oneIn int) {
-		if oneIn == 1 {
-			p.Log.Info().Msg("printing every decision again")
-			return
-		}
-		p.Log.Info().Int("one_in", oneIn).Msg("printing a sample of the decisions; --print all prints every one")
-	})
+	a.sampler = sink.NewSampler(cfg.Print, p.Log)
 	a.admin.Ready(a.ready)
 	return a, nil
 }
 
 // sinkFor prints where the process prints: once, on standard output or, if that
 // is the journal, as an entry with fields.
-func sinkFor(p daemon.Process) rollup.Sink {
+func sinkFor(p daemon.Process, journal string) rollup.Sink {
 	if f, ok := p.Stdout.(*os.File); ok && p.LookupEnv != nil && daemon.IsJournal(f, p.LookupEnv) {
-		return sink.NewJournal(p.Name, nil)
+		return sink.NewJournal(journal, p.Name)
 	}
 	return sink.NewStream(p.Stdout)
 }
@@ -92,7 +119,12 @@ func (a *App) AdminAddr() string { return a.admin.Addr() }
 // Run consumes until ctx is done, or, with Once, up to what is the end when it
 // starts. It blocks. When ctx is done, what was printed is committed.
 func (a *App) Run(ctx context.Context) (err error) {
-	defer func() { err = errors.Join(err, a.client.Close()) }()
+	defer func() {
+		err = errors.Join(err, a.client.Close())
+		if c, ok := a.sink.(io.Closer); ok {
+			err = errors.Join(err, c.Close())
+		}
+	}()
 	a.notify.Ready("connecting to Kafka")
 	group, ctx := errgroup.WithContext(ctx)
 	serving, finish := context.WithCancel(context.WithoutCancel(ctx)) // until the last commit
@@ -115,7 +147,8 @@ func (a *App) consume(ctx context.Context) error {
 	r := rollup.New(rollup.Options{
 		Topic: a.cfg.Topic, Table: a.table, Names: event.DefaultNames(),
 		Keep: a.keep, Sink: a.sink, Once: ends,
-		Changed: a.linkChanged, Log: a.log, Registerer: a.registry,
+		Changed: a.linkChanged, Delay: a.cfg.Retry.Delay, Blocked: a.outputBlocked,
+		Log: a.log, Registerer: a.figures,
 	})
 	defer r.Close()
 	stop := make(chan struct{})
@@ -171,33 +204,35 @@ func (a *App) endsForOnce(ctx context.Context) (map[int32]int64, error) {
 func (a *App) linkChanged(connected bool, err error, retryIn time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	before := a.link
 	now := time.Now()
-	a.link = link{connected: connected, err: err, retryIn: retryIn, since: before.since, said: before.said}
-	if connected {
-		a.link.since, a.link.said = time.Time{}, time.Time{}
-		if !before.since.IsZero() {
-			a.log.Info().Stringer("after", now.Sub(before.since).Round(time.Millisecond)).Msg("kafka reachable again")
+	a.link.connected = connected
+	switch {
+	case connected:
+		if lasted := a.link.ends(now); lasted > 0 {
+			a.log.Info().Stringer("after", lasted).Msg("kafka reachable again")
 		}
-		return
+	case err == nil || !a.link.comes(err, now):
+	case kafka.ClassOf(err) == kafka.TopicMissing:
+		a.log.Warn().Err(err).Stringer("retry_in", retryIn.Round(time.Millisecond)).Msg("topic missing, waiting for it")
+	default:
+		a.log.Warn().Err(err).Stringer("retry_in", retryIn.Round(time.Millisecond)).Msg("kafka unreachable, records wait in the topic")
 	}
-	if before.since.IsZero() {
-		a.link.since = now
-	}
-	if err == nil || (before.err != nil && before.err.Error() == err.Error() && now.Sub(before.said) < repeatWarning) {
-		return
-	}
-	a.link.said = now
-	a.log.Warn().Err(err).Stringer("retry_in", retryIn.Round(time.Millisecond)).Msg(wording(err))
 }
 
-// wording is the message for an error: one that only names the topic does not say
-// that Kafka is away.
-func wording(err error) string {
-	if kafka.ClassOf(err) == kafka.TopicMissing {
-		return "topic missing, waiting for it"
+// outputBlocked takes note of decisions that can't be printed, and says what is
+// new.
+func (a *App) outputBlocked(err error, retryIn time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := time.Now()
+	switch {
+	case err == nil:
+		if lasted := a.output.ends(now); lasted > 0 {
+			a.log.Info().Stringer("after", lasted).Msg("decisions are printed again")
+		}
+	case a.output.comes(err, now):
+		a.log.Warn().Err(err).Stringer("retry_in", retryIn.Round(time.Millisecond)).Msg("decisions can't be printed, records wait in the topic")
 	}
-	return "kafka unreachable, records wait in the topic"
 }
 
 // ready says what the daemon waits for.
@@ -209,6 +244,8 @@ func (a *App) ready() error {
 		return fmt.Errorf("waiting for Kafka: %w", a.link.err)
 	case !a.link.connected:
 		return errors.New("connecting to Kafka")
+	case a.output.err != nil:
+		return fmt.Errorf("waiting to print decisions: %w", a.output.err)
 	}
 	return nil
 }

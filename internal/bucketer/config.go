@@ -4,9 +4,11 @@ package bucketer
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"eventline/internal/admin"
 	"eventline/internal/classify"
@@ -33,15 +35,11 @@ var _ config.Target = (*Config)(nil)
 
 // Default reads the topic events of a broker on this host.
 func Default() Config {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "" // a member without a name of its own works too, with slower restarts
-	}
 	c := Config{
 		Config:   kafka.DefaultConfig(),
 		Topic:    "events",
 		Group:    "bucketer",
-		Instance: host,
+		Instance: hostInstance(),
 		Buckets:  classify.Classic(),
 		Print:    sink.PrintSample,
 		Admin:    admin.Config{Listen: "127.0.0.1:9463"},
@@ -51,14 +49,42 @@ func Default() Config {
 	return c
 }
 
+// hostInstance is the name of this host as an instance id. It is empty, which
+// works too but makes restarts slower, where the host's name would be none.
+func hostInstance() string {
+	host, err := os.Hostname()
+	if err != nil || nameProblem(host) != "" {
+		return ""
+	}
+	return host
+}
+
+// nameProblem says why Kafka does not take a name for a topic or an instance id,
+// or "".
+func nameProblem(name string) string {
+	bad := strings.IndexFunc(name, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r))
+	})
+	switch {
+	case name == "":
+		return "must not be empty"
+	case bad >= 0, name == ".", name == "..", len(name) > 249:
+		return fmt.Sprintf("must be of letters, digits, dot, dash and underscore, at most 249, got %q", name)
+	}
+	return ""
+}
+
 // Validate reports every value that can't work.
 func (c *Config) Validate(r *config.Report) {
 	c.Config.Validate(r)
-	if c.Topic == "" {
-		r.Addf("topic", "must not be empty")
+	if problem := nameProblem(c.Topic); problem != "" {
+		r.Addf("topic", "%s", problem)
 	}
 	if c.Group == "" {
 		r.Addf("group", "must not be empty")
+	}
+	if problem := nameProblem(c.Instance); problem != "" && c.Instance != "" {
+		r.Addf("instance", "%s", problem)
 	}
 	for _, problem := range c.Buckets.Problems() {
 		r.Addf("buckets", "%s", problem)

@@ -41,7 +41,7 @@ func (a *App) statusText(rate float64) string {
 	}
 	var lag, rejected float64
 	buckets := make(map[string]float64)
-	families, err := a.registry.Gather()
+	families, err := a.figures.Gather()
 	if err != nil {
 		return err.Error()
 	}

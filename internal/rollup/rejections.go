@@ -27,7 +27,7 @@ type rejections struct {
 type burst struct {
 	at        time.Time
 	more      int
-	partition int32
+	partition int32 // of the latest
 	offset    int64
 }
 
@@ -35,6 +35,7 @@ func newRejections(log zerolog.Logger, m *metrics) *rejections {
 	return &rejections{log: log, metrics: m, said: make(map[event.Reason]*burst)}
 }
 
+// note counts a record that is not an event.
 func (r *rejections) note(reason event.Reason, partition int32, offset int64, now time.Time) {
 	r.metrics.rejected[reason].Inc()
 	r.mu.Lock()
@@ -46,24 +47,26 @@ func (r *rejections) note(reason event.Reason, partition int32, offset int64, no
 	}
 	b.more++
 	b.partition, b.offset = partition, offset
-	if now.Sub(b.at) >= sayEvery {
-		r.say(reason, b, now)
-	}
+	r.sayOne(reason, b, now)
 }
 
-func (r *rejections) say(reason event.Reason, b *burst, now time.Time) {
-	r.log.Warn().Stringer("reason", reason).Int("records", b.more).Int32("partition", b.partition).Int64("offset", b.offset).
-		Msg("records are not events, counted and left out")
-	b.at, b.more = now, 0
-}
-
-// flush says what was only counted so far.
-func (r *rejections) flush(now time.Time) {
+// say says what was only counted so far: what is due, or all of it.
+func (r *rejections) say(now time.Time, all bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for reason, b := range r.said {
-		if b.more > 0 {
-			r.say(reason, b, now)
+		if all {
+			b.at = time.Time{}
 		}
+		r.sayOne(reason, b, now)
 	}
+}
+
+func (r *rejections) sayOne(reason event.Reason, b *burst, now time.Time) {
+	if b.more == 0 || now.Sub(b.at) < sayEvery {
+		return
+	}
+	r.log.Warn().Stringer("reason", reason).Int("records", b.more).Int32("partition", b.partition).Int64("offset", b.offset).
+		Msg("records are not events, counted and left out")
+	b.at, b.more = now, 0
 }

@@ -1,6 +1,10 @@
 // Package rollup is bucketer's work on the records of a topic: read each as an
 // event, find its bucket, give the decision out, and only then let its offset be
 // committed. A crash repeats decisions and never leaves one out.
+//
+// What is not an event is counted by reason and said at a bounded rate; nothing
+// in a record can stop the work. Output that can't be written for now, such as to
+// a full disk, stops it until it can.
 package rollup
 
 import (
@@ -19,9 +23,10 @@ import (
 
 // Sink takes decisions. It is used from several goroutines.
 type Sink interface {
-	// Write returns when the decisions are out for good. Those of a call that
-	// returns an error come again.
-	Write(lines []event.Line) error
+	// Write returns when the decisions are out, and how many: all of them unless
+	// there is an error. It must not keep lines. After an error it is called
+	// again with those that are not out.
+	Write(lines []event.Line) (int, error)
 }
 
 // Options is what a Rollup works with.
@@ -35,7 +40,13 @@ type Options struct {
 	// Once maps partitions to the offsets at which each is done; nil never ends.
 	Once map[int32]int64
 	// Changed is told the state of the connection, one call at a time.
-	Changed    func(connected bool, err error, retryIn time.Duration)
+	Changed func(connected bool, err error, retryIn time.Duration)
+	// Delay is the wait after the n-th failure in a row to give decisions out,
+	// counted from 1.
+	Delay func(n int) time.Duration
+	// Blocked is told why decisions can't be given out and when that is tried
+	// again, and nil when they can. Partitions call it side by side.
+	Blocked    func(err error, retryIn time.Duration)
 	Log        zerolog.Logger
 	Registerer prometheus.Registerer
 }
@@ -101,9 +112,9 @@ func (r *Rollup) Revoked(partition int32) {
 	r.o.Log.Info().Str("topic", r.o.Topic).Int32("partition", partition).Msg("partition revoked")
 }
 
-// Records decides on records and gives the decisions out. What is not an event is
-// counted and said at a bounded rate.
-func (r *Rollup) Records(_ context.Context, partition int32, recs []kafka.Record) error {
+// Records decides on records and gives the decisions out. It waits for as long as
+// that is not possible, at most until ctx is done.
+func (r *Rollup) Records(ctx context.Context, partition int32, recs []kafka.Record) error {
 	r.mu.Lock()
 	t := r.tasks[partition]
 	r.mu.Unlock()
@@ -113,8 +124,8 @@ func (r *Rollup) Records(_ context.Context, partition int32, recs []kafka.Record
 	now := time.Now()
 	r.decide(t, partition, recs, now)
 	r.metrics.consumed(partition, len(recs))
-	if err := r.o.Sink.Write(r.o.Keep(t.lines, now)); err != nil {
-		return fmt.Errorf("give decisions out: %w", err)
+	if err := r.give(ctx, r.o.Keep(t.lines, now)); err != nil {
+		return err
 	}
 	r.reached(partition, recs[len(recs)-1].Offset+1)
 	return nil
@@ -152,6 +163,8 @@ func (r *Rollup) Progress(partition int32, next, end int64) {
 		r.metrics.lag(partition, max(0, end-next))
 	}
 	r.reached(partition, next)
+	// It comes every other second, records or not, and so keeps time.
+	r.bad.say(time.Now(), false)
 }
 
 // State takes note of the connection.
@@ -165,7 +178,7 @@ func (r *Rollup) reached(partition int32, next int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	end, waiting := r.left[partition]
-	if !waiting || next < end {
+	if !waiting || next < end && end > 0 { // nothing is to be waited for in an empty partition
 		return
 	}
 	delete(r.left, partition)
@@ -175,4 +188,4 @@ func (r *Rollup) reached(partition int32, next int64) {
 }
 
 // Close says what was rejected since it was said last.
-func (r *Rollup) Close() { r.bad.flush(time.Now()) }
+func (r *Rollup) Close() { r.bad.say(time.Now(), true) }

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"eventline/internal/event"
 )
 
@@ -14,7 +16,7 @@ type Print string
 // The modes.
 const (
 	PrintAll    Print = "all"    // every one
-	PrintSample Print = "sample" // every one up to sampleRate a second, above that 1 in n
+	PrintSample Print = "sample" // every one up to 200 a second, above that 1 in n
 	PrintNone   Print = "none"
 )
 
@@ -36,34 +38,40 @@ func (p Print) MarshalText() ([]byte, error) { return []byte(p), nil }
 // Wants names the type in problems.
 func (Print) Wants() string { return "all, sample or none" }
 
-// sampleRate is how many lines a second a person, or the journal with its default
-// limit of 10,000 in 30 s (journald.conf(5)), can take.
-const sampleRate = 200
+const (
+	// sampleRate is how many lines a second a person, or the journal with its
+	// default limit of 10,000 in 30 s (journald.conf(5)), can take.
+	sampleRate = 200
+	// noticeEvery keeps notices rare while the rate goes up and down.
+	noticeEvery = time.Minute
+)
 
-// Sampler lets through as many decisions as the mode allows. It is safe for
-// concurrent use.
+// Sampler lets through as many decisions as the mode allows. Where that is not
+// all of them, it is one in n of each second of the clock: n is such that the
+// decisions of the second before would have fitted, and there are never more than
+// sampleRate. It is safe for concurrent use.
 type Sampler struct {
-	mode   Print
-	notice func(oneIn int) // called when the share changes; 1 is all again
+	mode Print
+	log  zerolog.Logger
 
-	mu      sync.Mutex
-	began   time.Time // of the second that is counted
-	seen    int       // in it
-	oneIn   int
-	counter int
+	mu     sync.Mutex
+	second int64 // that is being counted, Unix time
+	seen   int   // in it
+	taken  int   // of them
+	oneIn  int   // n; 0 before the first second
+
+	omitting bool // it was said that some are left out
+	omitted  int  // since then
+	lastOmit time.Time
+	said     int // n when it was said last, 0 if it was not known
+	saidAt   time.Time
 }
 
-// NewSampler returns a Sampler. notice may be nil.
-func NewSampler(mode Print, notice func(oneIn int)) *Sampler {
-	if notice == nil {
-		notice = func(int) {}
-	}
-	return &Sampler{mode: mode, notice: notice, oneIn: 1}
-}
+// NewSampler returns a Sampler that tells log when it begins to leave decisions
+// out, and when all are printed again.
+func NewSampler(mode Print, log zerolog.Logger) *Sampler { return &Sampler{mode: mode, log: log} }
 
-// Keep returns those of lines that are to be printed, in the memory of lines. The
-// share follows the rate of the second before, and at once if the rate rises
-// above it.
+// Keep returns those of lines that are to be printed, in the memory of lines.
 func (s *Sampler) Keep(lines []event.Line, now time.Time) []event.Line {
 	switch s.mode {
 	case PrintAll:
@@ -73,35 +81,43 @@ func (s *Sampler) Keep(lines []event.Line, now time.Time) []event.Line {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if past := now.Sub(s.began); past >= time.Second {
-		rate := int(float64(s.seen) / max(past.Seconds(), 1))
-		s.began, s.seen = now, 0
-		s.share((rate + sampleRate - 1) / sampleRate)
-	}
-	s.seen += len(lines)
-	if need := (s.seen + sampleRate - 1) / sampleRate; need > s.oneIn {
-		s.share(need)
-	}
-	if s.oneIn == 1 {
-		return lines
+	if second := now.Unix(); second != s.second || s.oneIn == 0 {
+		s.oneIn = 1
+		if second == s.second+1 { // else nothing came for a second, or the clock was set
+			s.oneIn = max(1, (s.seen+sampleRate-1)/sampleRate)
+		}
+		s.second, s.seen, s.taken = second, 0, 0
+		s.say(now)
 	}
 	kept := lines[:0]
 	for _, l := range lines {
-		if s.counter++; s.counter >= s.oneIn {
-			s.counter = 0
+		if s.seen%s.oneIn == 0 && s.taken < sampleRate {
+			s.taken++
 			kept = append(kept, l)
+		}
+		s.seen++
+	}
+	if left := len(lines) - len(kept); left > 0 {
+		s.omitted += left
+		s.lastOmit = now
+		if !s.omitting {
+			s.omitting, s.said, s.saidAt = true, 0, now
+			s.log.Info().Int("per_second", sampleRate).Str("hint", "--print all").Msg("printing only a part of the decisions")
 		}
 	}
 	return kept
 }
 
-// share sets how many decisions there are for each that is printed, and says so
-// when that starts, ends or changes by half.
-func (s *Sampler) share(oneIn int) {
-	oneIn = max(1, oneIn)
-	if oneIn == s.oneIn || (oneIn > 1 && s.oneIn > 1 && oneIn < s.oneIn*3/2 && oneIn > s.oneIn*2/3) {
-		return
+// say tells at the beginning of a second what has changed.
+func (s *Sampler) say(now time.Time) {
+	switch {
+	case !s.omitting:
+	case now.Sub(s.lastOmit) >= noticeEvery:
+		s.log.Info().Int("left_out", s.omitted).Msg("printing every decision again")
+		s.omitting, s.omitted = false, 0
+	case s.oneIn == 1:
+	case s.said == 0, now.Sub(s.saidAt) >= noticeEvery && (s.oneIn >= 2*s.said || 2*s.oneIn <= s.said):
+		s.said, s.saidAt = s.oneIn, now
+		s.log.Info().Int("one_in", s.oneIn).Msg("printing one decision in n")
 	}
-	s.oneIn, s.counter = oneIn, 0
-	s.notice(oneIn)
 }
