@@ -185,7 +185,8 @@ func claim(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("lock data directory %q: %w", dir, err)
 	}
 	pid := strconv.Itoa(os.Getpid())
-	if err := f.Truncate(0); err == nil {
+	err = f.Truncate(0)
+	if err == nil {
 		_, err = f.WriteAt([]byte(pid), 0)
 	}
 	if err != nil {

@@ -44,7 +44,7 @@ type process struct {
 // StartReal starts both and returns when the broker answers. They are killed,
 // and the end of their logs is shown if the test has failed, when it ends. The
 // jars come from packaging/kafka/fetch. settings are lines of the broker's
-// properties beside the ones given here.
+// properties that beat the ones given here; $ADDR in them is the broker's address.
 func StartReal(t testing.TB, settings ...string) *Real {
 	t.Helper()
 	k := &Real{libs: libs(t), dir: t.TempDir(), kafkaPort: freePort(t), zooPort: freePort(t)}
@@ -56,6 +56,9 @@ func StartReal(t testing.TB, settings ...string) *Real {
 		"admin.enableServer=false",
 		"maxSessionTimeout=60000",
 	)
+	for i, line := range settings {
+		settings[i] = strings.ReplaceAll(line, "$ADDR", k.Addr())
+	}
 	k.settings = k.write(t, "server.properties", append([]string{
 		"broker.id=1",
 		fmt.Sprintf("listeners=PLAINTEXT://127.0.0.1:%d", k.kafkaPort),
@@ -83,6 +86,9 @@ func StartReal(t testing.TB, settings ...string) *Real {
 
 // Addr is the broker's host:port.
 func (k *Real) Addr() string { return fmt.Sprintf("127.0.0.1:%d", k.kafkaPort) }
+
+// ZooKeeperAddr is ZooKeeper's host:port.
+func (k *Real) ZooKeeperAddr() string { return fmt.Sprintf("127.0.0.1:%d", k.zooPort) }
 
 // StartZooKeeper starts ZooKeeper on the data it left.
 func (k *Real) StartZooKeeper(t testing.TB) {
