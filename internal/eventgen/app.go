@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -51,8 +50,7 @@ func New(cfg Config, p daemon.Process) (*App, error) {
 		return nil, err
 	}
 	if cfg.Seed == 0 {
-		// Short enough to be read by whatever holds numbers as float64, and to be typed.
-		cfg.Seed = 1 + rand.Int64N(1<<48)
+		cfg.Seed = generate.RandomSeed()
 	}
 	a := &App{
 		cfg: cfg, log: p.Log, notify: p.Notify, admin: server,

@@ -1,9 +1,9 @@
 // Package eventgen is the daemon that writes the events of a synthetic shop to a log file at an exact
 // rate.
 //
-// One goroutine makes and writes them all: a core makes and writes 700,000 lines a second or more, the
-// order needs no coordination, and a full disk holds back the generator without a queue in between. What is due
-// while the file can't be written is written later, with the times at which it was due.
+// One goroutine makes and writes them all: a core makes and writes more than a million lines a second,
+// the order needs no coordination, and a full disk holds back the generator without a queue in between.
+// What is due while the file can't be written is written later, with the times at which it was due.
 package eventgen
 
 import (

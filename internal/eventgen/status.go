@@ -3,6 +3,7 @@ package eventgen
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -69,13 +70,19 @@ func (a *App) tellStatus(ctx context.Context) {
 		case <-tick.C:
 		}
 		now, events := time.Now(), a.written.Load()
-		rate := float64(events-before) / now.Sub(since).Seconds()
+		rate := heldRate(a.cfg.Rate.Float(), float64(events-before), now.Sub(since).Seconds())
 		since, before = now, events
-		if target := a.cfg.Rate.Float(); target*statusEvery.Seconds() < 10 && a.runner.Lag() < tellLag {
-			rate = target // too few events to measure
-		}
 		if a.waiting.Load() == nil {
 			a.notify.Status(a.status(rate))
 		}
 	}
+}
+
+// heldRate is the rate of so many events in so many seconds: the target if it was held within what
+// counting whole events, or ticks, can tell. Else the line would change without anything having changed.
+func heldRate(target, events, seconds float64) float64 {
+	if math.Abs(events-target*seconds) <= max(2, target*seconds/100) {
+		return target
+	}
+	return events / seconds
 }

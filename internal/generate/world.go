@@ -39,6 +39,10 @@ func New(seed uint64) *World {
 	return w
 }
 
+// RandomSeed returns a seed that nobody has used. It is above 0, and small enough for readers of JSON that
+// hold numbers as float64.
+func RandomSeed() int64 { return 1 + rand.Int64N(1<<48) }
+
 // MaxLine is a length in bytes that no line of [World.AppendLine] exceeds.
 const MaxLine = 512
 

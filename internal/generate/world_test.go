@@ -15,10 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-faker/faker/v4"
+
 	"eventline/internal/event"
 	"eventline/internal/logfile"
-
-	"github.com/go-faker/faker/v4"
 )
 
 var start = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)

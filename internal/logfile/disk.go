@@ -67,8 +67,8 @@ func (realDisk) open(path string) (opened, error) {
 }
 
 func open(path string) (opened, error) {
-	// Not blocking: a FIFO without a reader, or a file that a reader holds a lease on (fcntl(2),
-	// F_SETLEASE), would keep the process in open(2), deaf to signals. Read access is for Repair.
+	// Not blocking: a file that a reader holds a lease on (fcntl(2), F_SETLEASE) would keep the process in
+	// open(2) for up to 45 s, deaf to its context. Read access is for Repair.
 	fd := -1
 	err := retryEINTR(func() (err error) {
 		fd, err = unix.Open(path, unix.O_RDWR|unix.O_APPEND|unix.O_CREAT|unix.O_NONBLOCK|unix.O_CLOEXEC, fileMode)

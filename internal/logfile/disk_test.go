@@ -175,6 +175,31 @@ func TestSecondWriterIsRefused(t *testing.T) {
 	must(t, second.Close())
 }
 
+// A reader that wants to know whether anyone still writes a file takes a lease on it for a moment.
+func TestLeaseOfAReaderDelaysOpenWithoutBlockingIt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.log")
+	writeFile(t, path, "")
+	reader, err := os.Open(path)
+	must(t, err)
+	defer reader.Close()
+	lease := func(kind int) {
+		t.Helper()
+		_, err := unix.FcntlInt(reader.Fd(), unix.F_SETLEASE, kind)
+		must(t, err)
+	}
+	lease(unix.F_RDLCK)
+	told := make(chan error, 10)
+	w := New(path, Options{Changed: func(err error) { told <- err }})
+	result := make(chan error, 1)
+	go func() { result <- w.Open(t.Context()) }()
+	if err := <-told; !errors.Is(err, unix.EAGAIN) {
+		t.Errorf("told %v, want EAGAIN", err)
+	}
+	lease(unix.F_UNLCK)
+	must(t, <-result)
+	must(t, w.Close())
+}
+
 func TestCharacterDeviceIsWritten(t *testing.T) {
 	w := atPath("/dev/null")
 	must(t, w.Open(t.Context()))
@@ -284,7 +309,7 @@ func TestRotationAndDeletionUnderLoad(t *testing.T) {
 			case 0: // logrotate, nocreate
 				err = os.Rename(path, fmt.Sprintf("%s.%d", path, i))
 			case 1: // logrotate, create, and a signal
-				err = errors.Join(os.Rename(path, fmt.Sprintf("%s.%d", path, i)), os.WriteFile(path, nil, 0o640))
+				err = errors.Join(os.Rename(path, fmt.Sprintf("%s.%d", path, i)), createNew(path))
 				w.Reopen()
 			case 2:
 				err = os.Remove(path)
@@ -322,6 +347,15 @@ func TestRotationAndDeletionUnderLoad(t *testing.T) {
 	if all.String() != string(lines(0, n)) {
 		t.Errorf("%d lines went into %d generations, which hold %d bytes in another order or shape", n, len(kept), all.Len())
 	}
+}
+
+// createNew creates the file if the Writer has not.
+func createNew(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o640)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return errors.Join(err, f.Close())
 }
 
 // waitForBytes waits until the file is there and not empty.

@@ -31,6 +31,7 @@ type fakeFile struct {
 	data        []byte
 	open        bool
 	truncateErr error
+	broken      error // what every write gives, until the file is opened anew
 }
 
 var (
@@ -58,7 +59,7 @@ func (d *fakeDisk) open(string) (opened, error) {
 		d.at = len(d.files) - 1
 	}
 	f := d.files[d.at]
-	f.open = true
+	f.open, f.broken = true, nil
 	return opened{file: f, id: identity{ino: uint64(d.at)}}, nil
 }
 
@@ -76,6 +77,9 @@ func (f *fakeFile) Write(p []byte) (int, error) {
 	defer f.disk.mu.Unlock()
 	if !f.open {
 		return 0, errors.New("written after close")
+	}
+	if f.broken != nil {
+		return 0, f.broken
 	}
 	if f.disk.onWrite != nil {
 		f.disk.onWrite()

@@ -216,6 +216,24 @@ func TestLineStartsAnewWhenItsHalfIsTruncatedAway(t *testing.T) {
 	}
 }
 
+// After a server of a network file system has restarted, the descriptor is stale for ever; the file is not.
+func TestBrokenDescriptorIsOpenedAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFakeDisk()
+		w := onDisk(d)
+		if err := w.Write(t.Context(), lines(0, 3)); err != nil {
+			t.Fatal(err)
+		}
+		d.files[0].broken = unix.ESTALE
+		if err := w.Write(t.Context(), lines(3, 3)); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(d.files[0].data); len(d.files) != 1 || got != string(lines(0, 6)) {
+			t.Errorf("the file holds %q, want each line once", got)
+		}
+	})
+}
+
 func TestReopenEndsAPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newFakeDisk()

@@ -39,10 +39,11 @@ type Runner struct {
 	// MaxBatch is the largest Batch.N; 0 means 4096.
 	MaxBatch int
 
-	start time.Time     // with monotonic reading
-	live  atomic.Bool   // start is set, for Lag
-	next  atomic.Uint64 // first event not yet handed out and accepted
-	worst atomic.Int64  // nanoseconds
+	wall  func() time.Time // the wall clock; nil is time.Now, which a test can't set
+	start time.Time        // with monotonic reading
+	live  atomic.Bool      // start is set, for Lag
+	next  atomic.Uint64    // first event not yet handed out and accepted
+	worst atomic.Int64     // nanoseconds
 }
 
 // Run starts the schedule now and calls emit for the events that are due, in order, each exactly once,
@@ -64,21 +65,24 @@ func (r *Runner) Run(ctx context.Context, emit func(Batch) error) error {
 	if r.MaxBatch > 0 {
 		maxBatch = uint64(r.MaxBatch)
 	}
+	wall := r.wall
+	if wall == nil {
+		wall = time.Now
+	}
 	sleep := newSleeper()
 	defer sleep.stop()
 	for next := uint64(0); next < total; {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		now := time.Now()
-		elapsed := now.Sub(r.start)
+		elapsed := time.Since(r.start)
 		due := min(r.Schedule.Count(elapsed), total)
 		if due > next {
 			b := Batch{
 				First: next,
 				N:     int(min(due-next, maxBatch)),
 				Lag:   elapsed - r.Schedule.Due(next),
-				Step:  from.follow(now, elapsed),
+				Step:  from.follow(wall(), elapsed),
 			}
 			b.Start = from.wall
 			r.worst.Store(max(r.worst.Load(), int64(b.Lag)))

@@ -246,6 +246,37 @@ func TestEventTimesFollowAClockThatIsSet(t *testing.T) {
 	}
 }
 
+func TestClockThatIsSetIsToldOnceAndChangesNoPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		set := time.Duration(0)
+		r := Runner{Schedule: PerSecond, Count: 10, wall: func() time.Time { return time.Now().Add(set) }}
+		l := log{start: start}
+		err := r.Run(t.Context(), func(b Batch) error {
+			if b.First == 4 {
+				set = time.Hour
+			}
+			return l.emit(b)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.inOrder(t, PerSecond, 10)
+		for _, b := range l.batches {
+			wantStart, wantStep := start, time.Duration(0)
+			if b.First >= 5 {
+				wantStart = start.Add(time.Hour)
+			}
+			if b.First == 5 {
+				wantStep = time.Hour
+			}
+			if !b.Start.Equal(wantStart) || b.Step != wantStep || b.Lag != 0 {
+				t.Errorf("batch %d: start %v, step %v, lag %v; want %v, %v, 0", b.First, b.Start, b.Step, b.Lag, wantStart, wantStep)
+			}
+		}
+	})
+}
+
 func TestEventTimesComeFromTheScheduleNotFromTheMomentOfWriting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
