@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -126,7 +128,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	s.log.Info().Str("address", s.Addr()).Msg("serving metrics and health")
 	server := &http.Server{
-		Handler:           s.mux,
+		Handler:           named(s.mux),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       time.Minute,
 	}
@@ -146,6 +148,18 @@ func (s *Server) Serve(ctx context.Context) error {
 		return fmt.Errorf("admin.listen: %w", err)
 	}
 	return nil
+}
+
+// PIDHeader is a header of every answer: the process that gives it. Daemons that
+// share a process, as in a demo, are told by it.
+const PIDHeader = "Eventline-Pid"
+
+func named(h http.Handler) http.Handler {
+	pid := strconv.Itoa(os.Getpid())
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(PIDHeader, pid)
+		h.ServeHTTP(w, r)
+	})
 }
 
 // Close frees the port of a server that will not Serve.

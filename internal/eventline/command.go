@@ -6,9 +6,7 @@ package eventline
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
-	"strings"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -87,17 +85,4 @@ func printJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
-}
-
-// exactArgs is cobra.ExactArgs with an error that names the operands.
-func exactArgs(names ...string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
-		if len(args) < len(names) {
-			return daemon.UsageError(fmt.Errorf("missing operand: %s", strings.Join(names[len(args):], " ")))
-		}
-		if len(args) > len(names) {
-			return daemon.UsageError(fmt.Errorf("unexpected operand %q", args[len(names)]))
-		}
-		return nil
-	}
 }

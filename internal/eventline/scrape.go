@@ -11,6 +11,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"eventline/internal/admin"
 )
 
 // askTimeout bounds one request to an admin port.
@@ -19,16 +21,17 @@ const askTimeout = 5 * time.Second
 // sample is one reading of a daemon's metrics.
 type sample struct {
 	at       time.Time
+	pid      string
 	families map[string]*dto.MetricFamily
 }
 
 func scrape(ctx context.Context, addr string) (sample, error) {
-	body, code, err := fetch(ctx, "http://"+addr+"/metrics")
+	body, answer, err := fetch(ctx, "http://"+addr+"/metrics")
 	if err != nil {
 		return sample{}, err
 	}
-	if code != http.StatusOK {
-		return sample{}, fmt.Errorf("read http://%s/metrics: status %d", addr, code)
+	if answer.StatusCode != http.StatusOK {
+		return sample{}, fmt.Errorf("read http://%s/metrics: status %d", addr, answer.StatusCode)
 	}
 	at := time.Now()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
@@ -36,36 +39,37 @@ func scrape(ctx context.Context, addr string) (sample, error) {
 	if err != nil {
 		return sample{}, fmt.Errorf("read http://%s/metrics: %w", addr, err)
 	}
-	return sample{at: at, families: families}, nil
+	return sample{at: at, pid: answer.Header.Get(admin.PIDHeader), families: families}, nil
 }
 
 // notReady returns what the daemon waits for, "" if nothing.
 func notReady(ctx context.Context, addr string) string {
-	body, code, err := fetch(ctx, "http://"+addr+"/readyz")
+	body, answer, err := fetch(ctx, "http://"+addr+"/readyz")
 	switch {
 	case err != nil:
 		return reason(err)
-	case code != http.StatusOK:
+	case answer.StatusCode != http.StatusOK:
 		return strings.TrimSpace(body)
 	}
 	return ""
 }
 
-func fetch(ctx context.Context, url string) (body string, code int, err error) {
+// fetch returns an answer and its body, which is closed.
+func fetch(ctx context.Context, url string) (body string, answer *http.Response, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
-		return "", 0, err
+		return "", nil, err
 	}
 	req.Close = true
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return "", 0, err
+		return "", nil, err
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
-	return string(data), resp.StatusCode, err
+	return string(data), resp, err
 }
 
 func (s sample) has(name string) bool { return s.families[name] != nil }

@@ -59,8 +59,8 @@ type daemonStatus struct {
 	Unit     string   `json:"rate_unit"`
 	Lag      *float64 `json:"lag"` // seconds, bytes, records: see LagUnit
 	LagUnit  string   `json:"lag_unit"`
+	PID      string   `json:"pid,omitempty"`
 	detail   string
-	started  *float64
 }
 
 var lagOf = map[string][2]string{
@@ -141,11 +141,12 @@ func ask(ctx context.Context, w watched, addr string) daemonStatus {
 	if why := notReady(ctx, addr); why != "" {
 		s.State, s.Reason = "waiting", why
 	}
+	s.PID = second.pid
 	s.Version = second.label(w.name+"_build_info", "version")
 	seconds := second.at.Sub(first.at).Seconds()
 	if start := second.get("process_start_time_seconds"); start != nil {
 		up := float64(second.at.UnixMilli())/1000 - *start
-		s.Uptime, s.started = &up, start
+		s.Uptime = &up
 	}
 	s.CPU = rate(first, second, "process_cpu_seconds_total", seconds)
 	s.Memory = second.get("process_resident_memory_bytes")
@@ -230,7 +231,7 @@ func printStatus(out io.Writer, all []daemonStatus, asJSON bool) error {
 // shared tells whether all daemons are parts of one process, as in the demo.
 func shared(all []daemonStatus) bool {
 	for _, s := range all {
-		if s.started == nil || *s.started != *all[0].started {
+		if s.PID == "" || s.PID != all[0].PID {
 			return false
 		}
 	}
