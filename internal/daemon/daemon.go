@@ -102,7 +102,7 @@ func Main(app App) {
 // Execute runs the app with args and returns its exit code. It blocks until the
 // command has ended.
 func Execute(ctx context.Context, app App, args []string, env Environment) int {
-	root := newRoot(app, env) //nolint:contextcheck // cobra hands the context to the command
+	root := newRoot(app, env)
 	root.SetArgs(args)
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -176,12 +175,4 @@ func countLines(path string) int {
 		return 0
 	}
 	return bytes.Count(data, []byte{'\n'})
-}
-
-func environ(kv ...string) []string {
-	var env []string
-	for i := 0; i < len(kv); i += 2 {
-		env = append(env, fmt.Sprintf("%s=%s", kv[i], kv[i+1]))
-	}
-	return env
 }
