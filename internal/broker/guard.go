@@ -64,6 +64,6 @@ func (g *guard) Read(p []byte) (int, error) {
 }
 
 func (g *guard) refuse(format string, args ...any) (int, error) {
-	_ = g.Conn.Close()
+	_ = g.Close()
 	return 0, fmt.Errorf("client does not speak Kafka: "+format, args...)
 }

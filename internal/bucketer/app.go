@@ -140,9 +140,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 func (a *App) consume(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ends, err := a.endsForOnce(ctx)
-	if err != nil || ctx.Err() != nil {
-		return err
+	ends := a.endsForOnce(ctx)
+	if ctx.Err() != nil {
+		return nil
 	}
 	r := rollup.New(rollup.Options{
 		Topic: a.cfg.Topic, Table: a.table, Names: event.DefaultNames(),
@@ -160,7 +160,7 @@ func (a *App) consume(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	err = a.client.RunGroup(ctx, kafka.GroupConfig{
+	err := a.client.RunGroup(ctx, kafka.GroupConfig{
 		Group: a.cfg.Group, Topic: a.cfg.Topic, InstanceID: a.cfg.Instance, Retry: a.cfg.Retry,
 	}, r)
 	cancel()
@@ -178,24 +178,21 @@ func (a *App) keep(lines []event.Line, now time.Time) []event.Line {
 
 // endsForOnce asks, until it is answered, where the partitions end; nil if that
 // is of no interest.
-func (a *App) endsForOnce(ctx context.Context) (map[int32]int64, error) {
+func (a *App) endsForOnce(ctx context.Context) map[int32]int64 {
 	if !a.cfg.Once {
-		return nil, nil
+		return nil
 	}
 	for attempt := 1; ; attempt++ {
 		ends, err := a.client.EndOffsets(ctx, a.cfg.Topic)
-		if err == nil {
-			return ends, nil
-		}
-		if ctx.Err() != nil {
-			return nil, nil
+		if err == nil || ctx.Err() != nil {
+			return ends
 		}
 		wait := a.cfg.Retry.Delay(attempt)
 		a.linkChanged(false, err, wait)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
-			return nil, nil
+			return nil
 		}
 	}
 }

@@ -62,7 +62,7 @@ func consumeCommand() *cobra.Command {
 			return nil
 		})
 		if errors.Is(err, errEnough) || ctx.Err() != nil {
-			return nil
+			err = nil // that is how it ends in good order
 		}
 		return err
 	})

@@ -30,8 +30,8 @@ func scrape(ctx context.Context, addr string) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	if answer.StatusCode != http.StatusOK {
-		return sample{}, fmt.Errorf("read http://%s/metrics: status %d", addr, answer.StatusCode)
+	if answer.code != http.StatusOK {
+		return sample{}, fmt.Errorf("read http://%s/metrics: status %d", addr, answer.code)
 	}
 	at := time.Now()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
@@ -39,7 +39,7 @@ func scrape(ctx context.Context, addr string) (sample, error) {
 	if err != nil {
 		return sample{}, fmt.Errorf("read http://%s/metrics: %w", addr, err)
 	}
-	return sample{at: at, pid: answer.Header.Get(admin.PIDHeader), families: families}, nil
+	return sample{at: at, pid: answer.header.Get(admin.PIDHeader), families: families}, nil
 }
 
 // notReady returns what the daemon waits for, "" if nothing.
@@ -48,28 +48,34 @@ func notReady(ctx context.Context, addr string) string {
 	switch {
 	case err != nil:
 		return reason(err)
-	case answer.StatusCode != http.StatusOK:
+	case answer.code != http.StatusOK:
 		return strings.TrimSpace(body)
 	}
 	return ""
 }
 
-// fetch returns an answer and its body, which is closed.
-func fetch(ctx context.Context, url string) (body string, answer *http.Response, err error) {
+// reply is an answer without its body.
+type reply struct {
+	code   int
+	header http.Header
+}
+
+// fetch returns an answer and its body.
+func fetch(ctx context.Context, url string) (body string, answer reply, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
-		return "", nil, err
+		return "", reply{}, err
 	}
 	req.Close = true
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return "", nil, err
+		return "", reply{}, err
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
-	return string(data), resp, err
+	return string(data), reply{resp.StatusCode, resp.Header}, err
 }
 
 func (s sample) has(name string) bool { return s.families[name] != nil }

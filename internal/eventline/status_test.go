@@ -25,6 +25,7 @@ func daemonDouble(t *testing.T, name, pid string, ready error, metrics func() st
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if ready != nil {
 			http.Error(w, ready.Error(), http.StatusServiceUnavailable)
+			return
 		}
 	})
 	s := httptest.NewServer(mux)

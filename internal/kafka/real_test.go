@@ -23,16 +23,16 @@ import (
 	"eventline/internal/kafka/kafkatest"
 )
 
-// real is Kafka 3.6.2 with one listener of each kind. Whoever comes by the plain
+// realCluster is Kafka 3.6.2 with one listener of each kind. Whoever comes by the plain
 // or the TLS one may do everything; the others are known by name, and may not.
-type real struct {
+type realCluster struct {
 	*kafkatest.Real
 	ca                   *authority
 	sasl, secure, mutual string
 }
 
-func startReal(t *testing.T) *real {
-	r := &real{ca: newAuthority(t, "ca")}
+func startReal(t *testing.T) *realCluster {
+	r := &realCluster{ca: newAuthority(t, "ca")}
 	for _, addr := range []*string{&r.sasl, &r.secure, &r.mutual} {
 		ln := listen(t)
 		*addr = ln.Addr().String()
@@ -59,7 +59,7 @@ func startReal(t *testing.T) *real {
 
 // keystore writes what Kafka wants of a PEM store: the key as PKCS #8, then the
 // certificate, then its authority.
-func (r *real) keystore(t *testing.T) string {
+func (r *realCluster) keystore(t *testing.T) string {
 	t.Helper()
 	tmpl := template("broker")
 	tmpl.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
@@ -79,7 +79,7 @@ func (r *real) keystore(t *testing.T) string {
 	return writeFile(t, "keystore.pem", text)
 }
 
-func (r *real) addScramUser(t *testing.T, user, password string) {
+func (r *realCluster) addScramUser(t *testing.T, user, password string) {
 	t.Helper()
 	up := kmsg.NewAlterUserSCRAMCredentialsRequestUpsertion()
 	up.Name, up.Mechanism, up.Iterations, up.Salt = user, 2, 4096, []byte("salt of the test")
@@ -115,7 +115,7 @@ func TestRealKafka(t *testing.T) {
 	t.Run("deaths", func(t *testing.T) { realDeaths(t, r) }) // last
 }
 
-func realCodecs(t *testing.T, r *real) {
+func realCodecs(t *testing.T, r *realCluster) {
 	c := open(t, settings(r.Addr()))
 	lines := []string{`{"a":1}`, "", "not json \x00\xff", strings.Repeat("x", 70_000)}
 	for _, codec := range []Codec{None, Gzip, Snappy, LZ4, Zstd} {
@@ -131,7 +131,7 @@ func realCodecs(t *testing.T, r *real) {
 	}
 }
 
-func realSequences(t *testing.T, r *real) {
+func realSequences(t *testing.T, r *realCluster) {
 	kafkatest.CreateTopic(t, r.Addr(), "sequences", 1)
 	topic := open(t, settings(r.Addr())).Topic("sequences", ProduceOptions{})
 	pr := newProducer(t, topic, 0)
@@ -160,7 +160,7 @@ func realSequences(t *testing.T, r *real) {
 	}
 }
 
-func realLimits(t *testing.T, r *real) {
+func realLimits(t *testing.T, r *realCluster) {
 	kafkatest.CreateTopic(t, r.Addr(), "limits", 1, "max.message.bytes", "2000")
 	kafkatest.CreateTopic(t, r.Addr(), "compacted", 1, "cleanup.policy", "compact")
 	c := open(t, settings(r.Addr()))
@@ -182,7 +182,7 @@ func realLimits(t *testing.T, r *real) {
 	}
 }
 
-func realTopics(t *testing.T, r *real) {
+func realTopics(t *testing.T, r *realCluster) {
 	c := open(t, settings(r.Addr()))
 	topic := c.Topic("later", ProduceOptions{})
 	_, err := topic.Partitions(within(t))
@@ -229,7 +229,7 @@ func realTopics(t *testing.T, r *real) {
 	}
 }
 
-func realGroup(t *testing.T, r *real) {
+func realGroup(t *testing.T, r *realCluster) {
 	kafkatest.CreateTopic(t, r.Addr(), "shared", 4)
 	put := func(from, to int) {
 		for p := range int32(4) {
@@ -266,7 +266,7 @@ func realGroup(t *testing.T, r *real) {
 	}
 }
 
-func realStatic(t *testing.T, r *real) {
+func realStatic(t *testing.T, r *realCluster) {
 	kafkatest.CreateTopic(t, r.Addr(), "static", 1)
 	c := open(t, settings(r.Addr()))
 	g := GroupConfig{Group: "static", Topic: "static", InstanceID: "host-1"}
@@ -281,7 +281,7 @@ func realStatic(t *testing.T, r *real) {
 	}
 }
 
-func realConsume(t *testing.T, r *real) {
+func realConsume(t *testing.T, r *realCluster) {
 	kafkatest.CreateTopic(t, r.Addr(), "console", 2)
 	kafkatest.Produce(t, r.Addr(), "console", 0, numbered(0, 50)...)
 	kafkatest.Produce(t, r.Addr(), "console", 1, numbered(0, 50)...)
@@ -297,7 +297,7 @@ func realConsume(t *testing.T, r *real) {
 	}
 }
 
-func realTroubles(t *testing.T, r *real) {
+func realTroubles(t *testing.T, r *realCluster) {
 	withTLS := func(addr, ca string) Config {
 		cfg := settings(addr)
 		cfg.TLS = TLSConfig{Enabled: true, CAFile: ca}
@@ -344,7 +344,7 @@ func realTroubles(t *testing.T, r *real) {
 	}
 }
 
-func realRights(t *testing.T, r *real) {
+func realRights(t *testing.T, r *realCluster) {
 	kafkatest.CreateTopic(t, r.Addr(), "forbidden", 1)
 	c := open(t, login(t, r.sasl, saslPlain, "me", "right"))
 	topic := c.Topic("forbidden", ProduceOptions{})
@@ -364,7 +364,7 @@ func realRights(t *testing.T, r *real) {
 	_ = run.end()
 }
 
-func realDeaths(t *testing.T, r *real) {
+func realDeaths(t *testing.T, r *realCluster) {
 	kafkatest.CreateTopic(t, r.Addr(), "deaths", 1)
 	c := open(t, settings(r.Addr()))
 	topic := c.Topic("deaths", ProduceOptions{})

@@ -193,7 +193,9 @@ func (stream) Truncate(int64) error   { return errors.ErrUnsupported }
 func (stream) Repair() (int64, error) { return 0, errors.ErrUnsupported }
 func (stream) Close() error           { return nil }
 
-func identityOf(st *unix.Stat_t) identity { return identity{dev: uint64(st.Dev), ino: st.Ino} }
+func identityOf(st *unix.Stat_t) identity {
+	return identity{dev: uint64(st.Dev), ino: st.Ino} //nolint:unconvert // Dev is an int32 on some architectures
+}
 
 func retryEINTR(call func() error) error {
 	for {

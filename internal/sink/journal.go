@@ -123,7 +123,7 @@ func (j *Journal) send(entry []byte) error {
 			return nil
 		}
 		_ = j.disconnect()
-		if fresh || !(errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOTCONN) || errors.Is(err, syscall.ECONNRESET)) {
+		if fresh || !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.ENOTCONN) && !errors.Is(err, syscall.ECONNRESET) {
 			return err
 		}
 		fresh = true
@@ -143,7 +143,7 @@ func (j *Journal) attempt(entry []byte) error {
 	if err != nil {
 		return fmt.Errorf("memfd_create: %w", err)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }() // the journal has its own descriptor of it
 	for at := 0; at < len(entry); {
 		n, err := unix.Write(fd, entry[at:])
 		if err != nil {

@@ -151,7 +151,8 @@ func (t *Tail) inspect(name string, opened map[string]*os.File) (*found, error) 
 		f.file = file
 		return f, nil
 	}
-	return f, f.open()
+	err = f.open()
+	return f, err
 }
 
 // unsureError is why it can't be told which file a path names.
