@@ -22,7 +22,7 @@ func (r *Rollup) give(ctx context.Context, lines []event.Line) error {
 	for failures := 1; ; failures++ {
 		n, err := r.o.Sink.Write(lines)
 		if err == nil {
-			if failures > 1 {
+			if r.blocked.Swap(false) {
 				r.o.Blocked(nil, 0)
 			}
 			return nil
@@ -32,13 +32,13 @@ func (r *Rollup) give(ctx context.Context, lines []event.Line) error {
 		}
 		lines = lines[n:]
 		wait := r.o.Delay(failures)
+		r.blocked.Store(true)
 		r.o.Blocked(err, wait)
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			r.o.Blocked(nil, 0) // no longer ours: these decisions come again
 			return ctx.Err()
 		}
 	}

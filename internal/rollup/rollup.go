@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -57,6 +58,7 @@ type Rollup struct {
 	o       Options
 	metrics *metrics
 	bad     *rejections
+	blocked atomic.Bool // Options.Blocked was told of trouble
 
 	mu    sync.Mutex
 	tasks map[int32]*task

@@ -52,7 +52,7 @@ type rig struct {
 	out      *printer
 	log      *strings.Builder
 	registry *prometheus.Registry
-	blocked  []string
+	told     []string // of output
 }
 
 func newRig(t testing.TB, once map[int32]int64) *rig {
@@ -67,7 +67,7 @@ func newRig(t testing.TB, once map[int32]int64) *rig {
 		Keep:    func(lines []event.Line, _ time.Time) []event.Line { return lines },
 		Changed: func(bool, error, time.Duration) {},
 		Delay:   func(n int) time.Duration { return time.Duration(n) * time.Second },
-		Blocked: func(err error, retryIn time.Duration) { r.blocked = append(r.blocked, fmt.Sprint(err, " ", retryIn)) },
+		Blocked: func(err error, retryIn time.Duration) { r.told = append(r.told, fmt.Sprint(err, " ", retryIn)) },
 		Log:     zerolog.New(r.log), Registerer: r.registry,
 	})
 	return r
@@ -260,8 +260,8 @@ func TestOutputThatHealsIsWaitedFor(t *testing.T) {
 					t.Errorf("line %d is %q, want %q: each once, in order", i, line, want)
 				}
 			}
-			if len(r.out.lines) != 3 || len(r.blocked) != 4 || r.blocked[3] != "<nil> 0s" {
-				t.Errorf("%d lines, told %q; want 3, and the trouble until it was over", len(r.out.lines), r.blocked)
+			if len(r.out.lines) != 3 || len(r.told) != 4 || r.told[3] != "<nil> 0s" {
+				t.Errorf("%d lines, told %q; want 3, and the trouble until it was over", len(r.out.lines), r.told)
 			}
 		})
 	}
@@ -287,6 +287,13 @@ func TestWaitingForOutputEndsWithTheAssignment(t *testing.T) {
 		defer cancel()
 		if err := r.Records(ctx, 0, records(0, good)); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Records = %v, want the context's error: the offset must not be committed", err)
+		}
+		if last := r.told[len(r.told)-1]; last == "<nil> 0s" {
+			t.Error("told that output works again, but nothing was written")
+		}
+		r.out.fail = nil
+		if err := r.Records(t.Context(), 0, records(0, good)); err != nil || r.told[len(r.told)-1] != "<nil> 0s" {
+			t.Errorf("Records = %v, told %q at last; want nil, and that output works again", err, r.told[len(r.told)-1])
 		}
 	})
 }
