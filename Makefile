@@ -9,12 +9,12 @@ LDFLAGS     := -s -w -X eventline/internal/daemon.Version=$(VERSION)
 PKGS        ?= ./...
 FUZZTIME    ?= 10s
 BENCH       ?= .
-# Tags of tests that need more than Go: a Kafka, or to be root.
-ALLTAGS     := kafka,root
+# Tags of tests that need more than Go: a Kafka, to be root, python3.
+ALLTAGS     := kafka,root,python
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-root race fmt lint lint-all fuzz bench kafka-test ci distclean
+.PHONY: help build run test test-root test-python race fmt lint lint-all fuzz bench kafka-test ci distclean
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test: ## run the tests
 
 test-root: ## run the tests that have to be root too
 	$(GO) test -tags root $(PKGS)
+
+test-python: ## hold the classic line against python3 itself (needs python3)
+	$(GO) test -count=1 -tags python ./internal/event
 
 race: ## run the tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -tags "$(TAGS)" $(PKGS)

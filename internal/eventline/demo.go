@@ -128,6 +128,8 @@ func (d *demo) startDaemons() (map[string]string, error) {
 
 	bc := bucketer.Default()
 	bc.Config, bc.Topic, bc.Print = d.options.Config, d.options.Topic, "all"
+	// On a cluster of the user's it must not take partitions from a real bucketer.
+	bc.Group, bc.Instance = "eventline-demo", "demo"
 	bc.Admin.Listen = freeOr(bc.Admin.Listen)
 	b, err := bucketer.New(bc, d.process("bucketer"))
 	if err != nil {

@@ -38,6 +38,12 @@ func (r *rig) child(extra ...string) *child {
 	if err := c.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
+	r.t.Cleanup(func() {
+		c.kill()
+		if r.t.Failed() {
+			r.t.Logf("logship said: %s", c.out.String()) // only now does nobody write it
+		}
+	})
 	return c
 }
 
@@ -133,7 +139,7 @@ func TestKilledLogshipLosesNothing(t *testing.T) {
 	for range kills {
 		c := r.child()
 		before := len(counted(t, k))
-		kafkatest.WaitFor(t, "the next lines; logship says: "+c.out.String(), func() bool { return len(counted(t, k)) > before+1000 })
+		kafkatest.WaitFor(t, "the next lines", func() bool { return len(counted(t, k)) > before+1000 })
 		time.Sleep(rand.N(1500 * time.Millisecond)) // before and after the position was stored
 		c.kill()
 		time.Sleep(rand.N(200 * time.Millisecond)) // rotations while it is down
