@@ -4,11 +4,9 @@ package bucketer
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"os"
 	"slices"
-	"strings"
 
 	"eventline/internal/admin"
 	"eventline/internal/classify"
@@ -53,38 +51,22 @@ func Default() Config {
 // works too but makes restarts slower, where the host's name would be none.
 func hostInstance() string {
 	host, err := os.Hostname()
-	if err != nil || nameProblem(host) != "" {
+	if err != nil || kafka.NameProblem(host) != "" {
 		return ""
 	}
 	return host
 }
 
-// nameProblem says why Kafka does not take a name for a topic or an instance id,
-// or "".
-func nameProblem(name string) string {
-	bad := strings.IndexFunc(name, func(r rune) bool {
-		good := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r)
-		return !good
-	})
-	switch {
-	case name == "":
-		return "must not be empty"
-	case bad >= 0, name == ".", name == "..", len(name) > 249:
-		return fmt.Sprintf("must be of letters, digits, dot, dash and underscore, at most 249, got %q", name)
-	}
-	return ""
-}
-
 // Validate reports every value that can't work.
 func (c *Config) Validate(r *config.Report) {
 	c.Config.Validate(r)
-	if problem := nameProblem(c.Topic); problem != "" {
+	if problem := kafka.NameProblem(c.Topic); problem != "" {
 		r.Addf("topic", "%s", problem)
 	}
 	if c.Group == "" {
 		r.Addf("group", "must not be empty")
 	}
-	if problem := nameProblem(c.Instance); problem != "" && c.Instance != "" {
+	if problem := kafka.NameProblem(c.Instance); problem != "" && c.Instance != "" {
 		r.Addf("instance", "%s", problem)
 	}
 	for _, problem := range c.Buckets.Problems() {

@@ -33,6 +33,9 @@ const (
 // that keeps its word.
 const DrainTimeout = 30 * time.Second
 
+// sameSignal is how long after the first signal another one does not count.
+const sameSignal = 250 * time.Millisecond
+
 // Settings is what the process needs of an app's settings.
 type Settings interface {
 	// BindFlags adds a flag for each setting.
@@ -145,12 +148,19 @@ func signalContext(stderr io.Writer, name string) (context.Context, func()) {
 	go func() {
 		select {
 		case sig := <-signals:
-			signal.Stop(signals)
-			signal.Reset(syscall.SIGINT, syscall.SIGTERM)
 			cancel(signalError{sig})
 		case <-done:
 			return
 		}
+		// What a supervisor sends to the process and to its group at once is one
+		// signal.
+		select {
+		case <-time.After(sameSignal):
+		case <-done:
+			return
+		}
+		signal.Stop(signals)
+		signal.Reset(syscall.SIGINT, syscall.SIGTERM)
 		select {
 		case <-time.After(DrainTimeout):
 			fmt.Fprintf(stderr, "%s: stop: still busy %s after the signal; giving up\n", name, DrainTimeout)

@@ -153,11 +153,31 @@ func TestSecondSignalKills(t *testing.T) {
 	cmd, out := startSelf(t, "hangs")
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	out.wait(t, "draining")
-	_ = cmd.Process.Signal(syscall.SIGTERM)
-	err := cmd.Wait()
+	dead := make(chan error, 1)
+	go func() { dead <- cmd.Wait() }()
+	var err error
+	for alive := true; alive; { // one that comes at once does not count
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case err = <-dead:
+			alive = false
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
 		t.Errorf("second signal: got %v, want death by SIGTERM", err)
+	}
+}
+
+// timeout(1) signals its child and then the group that both are in.
+func TestTwoSignalsAtOnceAreOne(t *testing.T) {
+	cmd, out := startSelf(t, "drains")
+	_ = cmd.Process.Signal(syscall.SIGINT)
+	_ = cmd.Process.Signal(syscall.SIGINT)
+	out.wait(t, "draining")
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("two signals at once: got %v, want exit 0", err)
 	}
 }
 

@@ -28,8 +28,8 @@ type Options struct {
 // Validate reports what can't work.
 func (o *Options) Validate(r *config.Report) {
 	o.Config.Validate(r)
-	if o.Topic == "" {
-		r.Addf("topic", "must not be empty")
+	if problem := kafka.NameProblem(o.Topic); problem != "" {
+		r.Addf("topic", "%s", problem)
 	}
 }
 

@@ -78,6 +78,9 @@ func createCommand() *cobra.Command {
 			configs[name] = value
 		}
 		name := topicOperand(o, args)
+		if problem := kafka.NameProblem(name); problem != "" {
+			return daemon.ConfigError(fmt.Errorf("topic: %s", problem))
+		}
 		created := true
 		err := c.CreateTopic(ctx, name, *partitions, *replication, configs)
 		if kafka.ClassOf(err) == kafka.TopicExists {

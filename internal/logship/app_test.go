@@ -441,3 +441,34 @@ func TestStateOfAnotherLogIsRefused(t *testing.T) {
 		t.Errorf("new: got %v, want a refusal that names --state-dir", err)
 	}
 }
+
+// The log's files are known from the first start on, also while there is no
+// broker: one that is gone by the next start is missed, not passed over.
+func TestLogThatIsGoneBeforeTheFirstAckIsMissed(t *testing.T) {
+	r := newRig(t, "127.0.0.1:1")
+	r.write(numbered(0, 100))
+	stop := r.start()
+	kafkatest.WaitFor(t, "the state to be stored", func() bool {
+		_, err := os.Stat(filepath.Join(r.cfg.StateDir, "position.0"))
+		return err == nil
+	})
+	stop()
+	if err := os.Remove(r.log()); err != nil {
+		t.Fatal(err)
+	}
+	r.write(numbered(100, 200))
+	var said bytes.Buffer
+	k := broker(t)
+	r.cfg.Brokers, r.cfg.Once = []string{k.Addr}, true
+	app, err := New(r.cfg, daemon.Process{Name: "logship", Log: zerolog.New(&said)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := app.Run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	wantLines(t, values(t, k, 100), numbered(100, 200))
+	if !strings.Contains(said.String(), `"level":"error"`) {
+		t.Errorf("a log that is gone was not missed: %s", &said)
+	}
+}

@@ -68,8 +68,8 @@ func (c *Config) Validate(r *config.Report) {
 	default:
 		r.Addf("paths", "only one log is supported yet, got %d", len(c.Paths))
 	}
-	if c.Topic == "" {
-		r.Addf("topic", "must not be empty")
+	if problem := kafka.NameProblem(c.Topic); problem != "" {
+		r.Addf("topic", "%s", problem)
 	}
 	if !filepath.IsAbs(c.StateDir) {
 		r.Addf("state_dir", "must be absolute, got %q", c.StateDir)

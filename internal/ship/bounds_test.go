@@ -13,7 +13,7 @@ import (
 // taken apart. While the broker takes none, that must not go on.
 func TestBlocksAreNotTakenApartFarAhead(t *testing.T) {
 	s := New(Options{Log: zerolog.Nop()})
-	s.lanes, s.maxBytes = []*lane{newLane(0)}, maxBatchBytes
+	s.lanes, s.maxBytes, s.stored = []*lane{newLane(0)}, maxBatchBytes, true
 	c := &chunk{held: &held{}}
 	s.lanes[0].add(c, make([][]byte, maxWaiting))
 	s.hold = &tail.Block{Data: []byte("a\n"), Lines: 1}

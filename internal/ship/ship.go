@@ -69,6 +69,7 @@ type Shipper struct {
 	order    order
 	hold     *tail.Block // read, and not taken yet
 	ended    bool        // no more blocks
+	stored   bool        // where this run began
 	stopping bool
 	refused  []refusal // lines on their way to the quarantine
 
@@ -181,6 +182,16 @@ func (s *Shipper) take() {
 		b.Release()
 		s.hold = nil
 		return
+	}
+	if !s.stored {
+		// From now on the log's files are known to the next run, whatever becomes
+		// of Kafka: one that is gone by then is missed and said, not passed over.
+		s.stored = true
+		s.order.frontier = b.Mark(b.Start.Offset, s.order.frontier.Before)
+		s.order.moved = true
+		if err := s.save(); err != nil {
+			s.o.Log.Warn().Err(err).Msg("position not stored, trying again")
+		}
 	}
 	if s.lanes == nil || s.waiting() > maxWaiting*len(s.lanes) {
 		return
