@@ -460,7 +460,7 @@ func TestLogThatIsGoneBeforeTheFirstAckIsMissed(t *testing.T) {
 	var said bytes.Buffer
 	k := broker(t)
 	r.cfg.Brokers, r.cfg.Once = []string{k.Addr}, true
-	app, err := New(r.cfg, daemon.Process{Name: "logship", Log: zerolog.New(&said)})
+	app, err := New(r.cfg, daemon.Process{Name: "logship", Log: zerolog.New(zerolog.SyncWriter(&said))})
 	if err != nil {
 		t.Fatal(err)
 	}
