@@ -336,6 +336,19 @@ func TestLineTheTopicDoesNotTakeGoesToQuarantine(t *testing.T) {
 	}
 }
 
+func TestLogThatBeginsWithALineTooLongToHold(t *testing.T) {
+	k := broker(t)
+	r := newRig(t, k.Addr)
+	huge := strings.Repeat("h", 9<<20)
+	r.write(huge + "\n" + huge + "\nlast\n")
+	r.once()
+	wantLines(t, values(t, k, 1), "last\n")
+	kept, err := filepath.Glob(filepath.Join(r.cfg.StateDir, "quarantine", "*"))
+	if err != nil || len(kept) != 2 {
+		t.Errorf("quarantine: got %q, %v, want both lines", kept, err)
+	}
+}
+
 func TestSecondLogshipOnOneStateIsRefused(t *testing.T) {
 	k := broker(t)
 	r := newRig(t, k.Addr)

@@ -29,14 +29,18 @@ type Block struct {
 	Decision bool
 
 	buf  []byte // ends at End; Data is its last part
+	from []byte // the bytes before Start, of a too long line
 	file *os.File
 	pool *pool
 }
 
 // Mark returns the mark at offset, which must lie between Start and End, after a
-// newline or at End. It uses the memory of before for Mark.Before if that is
-// large enough.
+// newline or at either of them. It uses the memory of before for Mark.Before if
+// that is large enough.
 func (b *Block) Mark(offset int64, before []byte) Mark {
+	if b.TooLong > 0 && offset == b.Start.Offset {
+		return Mark{Position: b.Start, Before: append(before[:0], b.from...)}
+	}
 	end := len(b.buf) - int(b.End.Offset-offset)
 	return Mark{
 		Position: Position{Generation: b.End.Generation, Offset: offset},

@@ -1,6 +1,7 @@
 package tail
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -92,6 +93,11 @@ func (r *reader) take(b *Block) {
 		r.t.Errorf("block %s–%s after %s: positions must go on without a gap", b.Start, b.End, r.last)
 	}
 	r.last = b.End
+	if at := b.Mark(b.Start.Offset, nil); at.Position != b.Start || len(at.Before) != int(min(b.Start.Offset, frontierSize)) {
+		r.t.Errorf("mark at the start of block %s–%s: got %s with %d bytes before it", b.Start, b.End, at, len(at.Before))
+	} else if n := len(r.settled); n > 0 && r.settled[n-1].mark.Position == b.Start && !bytes.Equal(at.Before, r.settled[n-1].mark.Before) {
+		r.t.Errorf("mark at %s: the bytes before it differ from those at the end of the block before", b.Start)
+	}
 	before := len(r.lines)
 	if b.Decision {
 		r.decisions++

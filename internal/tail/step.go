@@ -132,6 +132,7 @@ func (t *Tail) emit(g *generation, p piece, buf []byte, now time.Time) error {
 	end := g.offset + int64(len(p.data)) + p.tooLong
 	head, err := g.longerHead(end)
 	if err == nil && p.tooLong > 0 {
+		b.from = clone(g.before)
 		b.file, err = duplicate(g.file)
 	}
 	if err != nil {

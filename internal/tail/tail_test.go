@@ -69,6 +69,14 @@ func TestLongLines(t *testing.T) {
 	r.wants(fits + "\nshort\ntoo long: 100001 of \"ttt\"\nlast\n")
 }
 
+func TestTooLongLineAtTheBeginning(t *testing.T) {
+	f := newFolder(t)
+	cfg := config(t, f.path)
+	cfg.buffer, cfg.MaxLine = 4096, 4096
+	f.write(strings.Repeat("t", 50_000) + "\n" + strings.Repeat("u", 50_000) + "\nlast\n")
+	start(t, cfg).wants("too long: 50000 of \"ttt\"\ntoo long: 50000 of \"uuu\"\nlast\n")
+}
+
 func TestTooLongLineAtTheEndOfARotatedFile(t *testing.T) {
 	f := newFolder(t)
 	cfg := config(t, f.path)
