@@ -23,7 +23,7 @@ type Config struct {
 	kafka.Config `yaml:",inline"`
 	Topic        string           `yaml:"topic" help:"topic that lines go to"`
 	StateDir     string           `yaml:"state_dir" help:"folder for the position and for lines no broker takes; one for each logship"`
-	From         string           `yaml:"from" help:"where the very first start begins: beginning or end of the file"`
+	From         string           `yaml:"from" help:"where the very first start begins: beginning (of the oldest rotated file there is) or end"`
 	Compression  kafka.Codec      `yaml:"compression" help:"none, lz4, zstd, snappy or gzip"`
 	Once         bool             `yaml:"once" help:"ship what is there, then exit"`
 	Memory       config.Size      `yaml:"memory" help:"most memory for lines that are not safe yet; the rest waits in the log file"`
