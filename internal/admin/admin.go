@@ -27,19 +27,19 @@ type Config struct {
 	Listen string `yaml:"listen" help:"host:port of /metrics, /healthz, /readyz and profiles; port 0 takes a free one, off serves nothing"`
 }
 
-// Problem returns what is wrong with the address, or "".
-func (c Config) Problem() string {
+// Problems returns what is wrong with the settings, by key below `admin`.
+func (c Config) Problems() map[string]string {
 	if c.Listen == Off {
-		return ""
+		return nil
 	}
 	_, port, err := net.SplitHostPort(c.Listen)
 	if err == nil {
 		_, err = net.LookupPort("tcp", port)
 	}
-	if err != nil {
-		return fmt.Sprintf("want host:port or off, got %q", c.Listen)
+	if err == nil {
+		return nil
 	}
-	return ""
+	return map[string]string{"listen": fmt.Sprintf("want host:port or off, got %q", c.Listen)}
 }
 
 // Server serves one daemon's admin port.

@@ -96,7 +96,7 @@ func TestOffServesNothing(t *testing.T) {
 
 func TestAddressIsChecked(t *testing.T) {
 	for addr, good := range map[string]bool{"127.0.0.1:9462": true, ":0": true, "no.such.host:80": true, "off": true, "": false, "9462": false, "x:99999": false} {
-		if got := (Config{Listen: addr}).Problem() == ""; got != good {
+		if got := len((Config{Listen: addr}).Problems()) == 0; got != good {
 			t.Errorf("problem of %q: got good=%v, want %v", addr, got, good)
 		}
 	}

@@ -59,7 +59,7 @@ var libraries = map[string][]string{
 	"log":                                {},
 	"encoding/gob":                       {},
 	"math/rand":                          {}, // for math/rand/v2
-	"math/rand/v2":                       {"internal/generate", "internal/kafka", "internal/logship"},
+	"math/rand/v2":                       {"internal/generate", "internal/kafka"},
 	"io/ioutil":                          {},
 	"github.com/pkg/errors":              {},
 	"github.com/twmb/franz-go/pkg/kfake": {"internal/broker", "internal/kafka/kafkatest"},

@@ -4,9 +4,7 @@ package bucketer
 
 import (
 	"context"
-	"maps"
 	"os"
-	"slices"
 
 	"eventline/internal/admin"
 	"eventline/internal/classify"
@@ -71,13 +69,6 @@ func (c *Config) Validate(r *config.Report) {
 	}
 	for _, problem := range c.Buckets.Problems() {
 		r.Addf("buckets", "%s", problem)
-	}
-	if problem := c.Admin.Problem(); problem != "" {
-		r.Addf("admin.listen", "%s", problem)
-	}
-	problems := c.Log.Problems()
-	for _, key := range slices.Sorted(maps.Keys(problems)) {
-		r.Addf("log."+key, "%s", problems[key])
 	}
 }
 

@@ -14,23 +14,14 @@ const statusEvery = time.Second
 
 // tellStatus keeps the service manager's status line true until ctx is done.
 func (a *App) tellStatus(ctx context.Context) {
-	tick := time.NewTicker(statusEvery)
-	defer tick.Stop()
-	since, before := time.Now(), uint64(0)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	decided := func() uint64 {
 		a.mu.Lock()
-		decided := a.decided
-		a.mu.Unlock()
-		now := time.Now()
-		rate := float64(decided-before) / now.Sub(since).Seconds()
-		since, before = now, decided
-		a.notify.Status(a.statusText(rate))
+		defer a.mu.Unlock()
+		return a.decided
 	}
+	a.notify.Tell(ctx, statusEvery, decided, func(events uint64, took time.Duration) string {
+		return a.statusText(float64(events) / took.Seconds())
+	})
 }
 
 // statusText says in one line what is going on. The figures are those of the

@@ -10,12 +10,14 @@
 package checkpoint
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -23,7 +25,10 @@ var slotNames = [2]string{"position.0", "position.1"}
 
 // markerName is a file that says that a slot was saved here once. It tells a
 // first start from a directory whose slots were lost.
-const markerName = "used"
+const (
+	markerName = "used"
+	markerText = "A position was kept in this directory. Without its files it is not begun anew by itself.\n"
+)
 
 // Store is a state directory, locked for this process. Load comes first, then
 // any number of Saves. It is not safe for concurrent use.
@@ -170,51 +175,19 @@ func (s *Store) Save(payload []byte) error {
 		return fmt.Errorf("save checkpoint: %d bytes are more than %d", len(payload), maxPayload)
 	}
 	data := slot{sequence: s.last + 1, saved: s.now(), payload: payload}.encode()
-	if err := s.replace(slotNames[s.next], data); err != nil {
+	if _, err := Replace(s.path(s.next), bytes.NewReader(data)); err != nil {
 		return fmt.Errorf("save checkpoint: %w", err)
 	}
 	s.last++
 	s.next = 1 - s.next
 	if !s.marked {
 		// Only now: a marker without a slot would refuse an honest first start.
-		if err := s.replace(markerName, []byte("A position was kept in this directory. Without its files it is not begun anew by itself.\n")); err != nil {
+		if _, err := Replace(filepath.Join(s.dir, markerName), strings.NewReader(markerText)); err != nil {
 			return fmt.Errorf("save checkpoint: %w", err)
 		}
 		s.marked = true
 	}
 	return nil
-}
-
-// replace puts data in the place of a file, durably and all at once.
-func (s *Store) replace(name string, data []byte) error {
-	path := filepath.Join(s.dir, name)
-	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(path+".tmp", path); err != nil {
-		return err
-	}
-	return s.syncDir()
-}
-
-func (s *Store) syncDir() error {
-	d, err := os.Open(s.dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 func (s *Store) isMarked() (bool, error) {

@@ -14,8 +14,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -27,6 +29,14 @@ type Target interface {
 	// called after all layers have been read; keys that already have a problem
 	// hold the value of the layer below.
 	Validate(r *Report)
+}
+
+// Section is what a struct of settings implements that knows what is wrong with
+// itself. Read asks every one in the target, after the target's Validate, so that
+// a section used by several daemons is judged in one place.
+type Section interface {
+	// Problems returns what can't work, by key below the section.
+	Problems() map[string]string
 }
 
 // Alias is an environment variable of another name that sets a key. The
@@ -43,7 +53,14 @@ type Set struct {
 	aliases  []Alias
 	fields   []*field
 	byKey    map[string]*field
+	sections []section
 	warnings []string
+}
+
+// section is a Section of the target, and what its keys begin with.
+type section struct {
+	prefix string
+	judge  Section
 }
 
 // New describes the settings in target for the daemon called name, whose
@@ -99,8 +116,17 @@ func (s *Set) Read(file string, required bool, lookup func(string) (string, bool
 		}
 	}
 	s.target.Validate(r)
+	for _, sec := range s.sections {
+		problems := sec.judge.Problems()
+		for _, key := range slices.Sorted(maps.Keys(problems)) {
+			r.Addf(sec.prefix+key, "%s", problems[key])
+		}
+	}
 	return r.err()
 }
+
+// Origin says where the value of a key came from. It panics on an unknown key.
+func (s *Set) Origin(key string) Origin { return s.byKey[key].origin }
 
 // Warnings lists what Read found odd but harmless, such as an environment
 // variable that looks like ours and sets nothing.

@@ -294,6 +294,31 @@ func TestSecretIsReadFromFileOrCredential(t *testing.T) {
 	}
 }
 
+// judged is a section that knows what is wrong with itself.
+type judged struct {
+	Color string `yaml:"color"`
+	Shape string `yaml:"shape"`
+}
+
+func (j judged) Problems() map[string]string {
+	return map[string]string{"shape": "want round, got " + j.Shape, "color": "want red, got " + j.Color}
+}
+
+type withSection struct {
+	Look judged `yaml:"look"`
+}
+
+func (*withSection) Validate(*Report) {}
+
+func TestSectionIsAskedWhatIsWrongWithIt(t *testing.T) {
+	s := &withSection{judged{"blue", "flat"}}
+	err := New("demo", s).Read("", false, env("DEMO_LOOK_COLOR", "green"), nil)
+	want := "DEMO_LOOK_COLOR: look.color: want red, got green\nlook.shape: want round, got flat"
+	if err == nil || err.Error() != want {
+		t.Errorf("read: got %v, want %s", err, want)
+	}
+}
+
 func TestSizeReadsItsUnits(t *testing.T) {
 	for text, want := range map[string]Size{"0": 0, "1048576": 1 << 20, "64KiB": 64 << 10, "1 MB": 1e6, "3GiB": 3 << 30, "5B": 5} {
 		var s Size

@@ -75,6 +75,9 @@ func (s *Set) describe(v reflect.Value, prefix string) {
 		}
 		key := prefix + tag
 		if fv.Kind() == reflect.Struct && !fv.Addr().Type().Implements(textType) {
+			if judge, ok := fv.Addr().Interface().(Section); ok {
+				s.sections = append(s.sections, section{key + ".", judge})
+			}
 			s.describe(fv, key+".")
 			continue
 		}

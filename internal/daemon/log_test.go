@@ -2,14 +2,18 @@ package daemon
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/journal"
 	"github.com/rs/zerolog"
@@ -135,4 +139,24 @@ func stat(t *testing.T, f *os.File) *syscall.Stat_t {
 		t.Fatal(err)
 	}
 	return info.Sys().(*syscall.Stat_t)
+}
+
+func TestTellSaysWhatCameSinceTheLastTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said []string
+		n := NewNotifier(func(state string) { said = append(said, state) })
+		ctx, cancel := context.WithTimeout(t.Context(), 3500*time.Millisecond)
+		defer cancel()
+		var done uint64
+		n.Tell(ctx, time.Second, func() uint64 { done += 10; return done }, func(n uint64, took time.Duration) string {
+			if done == 30 {
+				return "" // nothing to say this time
+			}
+			return fmt.Sprintf("%d in %s, %d in all", n, took, done)
+		})
+		want := []string{"STATUS=10 in 1s, 20 in all", "STATUS=10 in 1s, 40 in all"}
+		if !slices.Equal(said, want) {
+			t.Errorf("said: got %q, want %q", said, want)
+		}
+	})
 }

@@ -1,8 +1,11 @@
 package daemon
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
 )
@@ -70,6 +73,27 @@ func (n *Notifier) statusLocked(status string) {
 	n.notify("STATUS=" + status)
 }
 
+// Tell sends a status every so often until ctx is done; it blocks. count is what
+// the daemon has done so far, and text makes a line of what came since the last
+// one; an empty line leaves the status as it is.
+func (n *Notifier) Tell(ctx context.Context, every time.Duration, count func() uint64, text func(done uint64, took time.Duration) string) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	since, before := time.Now(), count()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now, done := time.Now(), count()
+		if line := text(done-before, now.Sub(since)); line != "" {
+			n.Status(line)
+		}
+		since, before = now, done
+	}
+}
+
 // Stopping says, once, that the daemon is ending; with a status, what is left.
 func (n *Notifier) Stopping(status string) {
 	if n == nil {
@@ -89,6 +113,19 @@ func (n *Notifier) Stopping(status string) {
 	if len(assignments) > 0 {
 		n.notify(assignments...)
 	}
+}
+
+// Bytes writes a number of bytes for people, in a status or a table.
+func Bytes(v float64) string {
+	for _, u := range []struct {
+		name string
+		size float64
+	}{{"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}} {
+		if v >= u.size {
+			return fmt.Sprintf("%.1f %s", v/u.size, u.name)
+		}
+	}
+	return fmt.Sprintf("%.0f B", v)
 }
 
 func (n *Notifier) notify(assignments ...string) { n.send(strings.Join(assignments, "\n")) }

@@ -8,9 +8,7 @@ package eventgen
 
 import (
 	"context"
-	"maps"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"eventline/internal/admin"
@@ -58,13 +56,6 @@ func (c *Config) Validate(r *config.Report) {
 	}
 	if c.Duration < 0 {
 		r.Addf("duration", "must be 0s (endless) or above, got %s", c.Duration)
-	}
-	if problem := c.Admin.Problem(); problem != "" {
-		r.Addf("admin.listen", "%s", problem)
-	}
-	problems := c.Log.Problems()
-	for _, key := range slices.Sorted(maps.Keys(problems)) {
-		r.Addf("log."+key, "%s", problems[key])
 	}
 }
 

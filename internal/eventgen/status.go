@@ -60,22 +60,12 @@ func shortRate(rate float64) string {
 
 // tellStatus keeps the service manager's status line true until ctx is done.
 func (a *App) tellStatus(ctx context.Context) {
-	tick := time.NewTicker(statusEvery)
-	defer tick.Stop()
-	since, before := time.Now(), a.written.Load()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
+	a.notify.Tell(ctx, statusEvery, a.written.Load, func(events uint64, took time.Duration) string {
+		if a.waiting.Load() != nil {
+			return "" // fileChanged has said why
 		}
-		now, events := time.Now(), a.written.Load()
-		rate := heldRate(a.cfg.Rate.Float(), float64(events-before), now.Sub(since).Seconds())
-		since, before = now, events
-		if a.waiting.Load() == nil {
-			a.notify.Status(a.status(rate))
-		}
-	}
+		return a.status(heldRate(a.cfg.Rate.Float(), float64(events), took.Seconds()))
+	})
 }
 
 // heldRate is the rate of so many events in so many seconds: the target if it was held within what

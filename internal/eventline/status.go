@@ -25,19 +25,21 @@ const sampleTime = time.Second
 // watched is a daemon whose admin port status asks.
 type watched struct {
 	name, port string
-	unit       string              // of the work it does
-	work       string              // the counter of its work
+	unit       string // of the work it does
+	work       string // the counter of its work
+	lag        string // the gauge of what is left to do
+	lagUnit    string
 	detail     func(sample) string // what else there is to say
 }
 
 var pipeline = []watched{
-	{name: "eventgen", port: "9461", work: "eventgen_events_total", unit: "events/s", detail: func(s sample) string {
+	{name: "eventgen", port: "9461", work: "eventgen_events_total", unit: "events/s", lag: "eventgen_schedule_lag_seconds", lagUnit: "seconds", detail: func(s sample) string {
 		return "target " + perSecond(s.sum("eventgen_target_rate")) + ", " + duration(s.sum("eventgen_schedule_lag_seconds")) + " behind"
 	}},
-	{name: "logship", port: "9462", work: "logship_lines_acked_total", unit: "lines/s", detail: func(s sample) string {
-		return bytesText(s.sum("logship_unread_bytes")) + " unread, " + count(s.sum("logship_unacked_lines")) + " lines unacked"
+	{name: "logship", port: "9462", work: "logship_lines_acked_total", unit: "lines/s", lag: "logship_unread_bytes", lagUnit: "bytes", detail: func(s sample) string {
+		return daemon.Bytes(s.sum("logship_unread_bytes")) + " unread, " + count(s.sum("logship_unacked_lines")) + " lines unacked"
 	}},
-	{name: "bucketer", port: "9463", work: "bucketer_records_consumed_total", unit: "records/s", detail: func(s sample) string {
+	{name: "bucketer", port: "9463", work: "bucketer_records_consumed_total", unit: "records/s", lag: "bucketer_consumer_lag_records", lagUnit: "records", detail: func(s sample) string {
 		return "lag " + count(s.sum("bucketer_consumer_lag_records")) + " records, " + count(s.sum("bucketer_records_rejected_total")) + " rejected"
 	}},
 }
@@ -61,12 +63,6 @@ type daemonStatus struct {
 	LagUnit  string   `json:"lag_unit"`
 	PID      string   `json:"pid,omitempty"`
 	detail   string
-}
-
-var lagOf = map[string][2]string{
-	"eventgen": {"eventgen_schedule_lag_seconds", "seconds"},
-	"logship":  {"logship_unread_bytes", "bytes"},
-	"bucketer": {"bucketer_consumer_lag_records", "records"},
 }
 
 func statusCommand() *cobra.Command {
@@ -119,7 +115,7 @@ func askAll(ctx context.Context, addresses map[string]*string) []daemonStatus {
 
 // ask reads a daemon's metrics twice, sampleTime apart.
 func ask(ctx context.Context, w watched, addr string) daemonStatus {
-	s := daemonStatus{Name: w.name, Address: addr, State: "down", Unit: w.unit, LagUnit: lagOf[w.name][1]}
+	s := daemonStatus{Name: w.name, Address: addr, State: "down", Unit: w.unit, LagUnit: w.lagUnit}
 	s.Restarts = restarts(ctx, w.name)
 	first, err := scrape(ctx, addr)
 	if err == nil && !first.has(w.name+"_build_info") {
@@ -152,7 +148,7 @@ func ask(ctx context.Context, w watched, addr string) daemonStatus {
 	s.Memory = second.get("process_resident_memory_bytes")
 	s.Files = second.get("process_open_fds")
 	s.Rate = rate(first, second, w.work, seconds)
-	s.Lag = second.get(lagOf[w.name][0])
+	s.Lag = second.get(w.lag)
 	s.detail = w.detail(second)
 	return s
 }
@@ -215,7 +211,7 @@ func printStatus(out io.Writer, all []daemonStatus, asJSON bool) error {
 			restarted = strconv.FormatInt(*s.Restarts, 10)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Name, s.State,
-			or(s.Uptime, duration), or(s.CPU, percent), or(s.Memory, bytesText), or(s.Files, count), restarted,
+			or(s.Uptime, duration), or(s.CPU, percent), or(s.Memory, daemon.Bytes), or(s.Files, count), restarted,
 			or(s.Rate, func(r float64) string { return number(r) + " " + s.Unit }), detail)
 	}
 	if err := w.Flush(); err != nil {

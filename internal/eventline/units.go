@@ -33,18 +33,6 @@ func number(v float64) string {
 
 func perSecond(v float64) string { return number(v) + "/s" }
 
-func bytesText(v float64) string {
-	for _, u := range []struct {
-		name string
-		size float64
-	}{{"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}} {
-		if v >= u.size {
-			return fmt.Sprintf("%.1f %s", v/u.size, u.name)
-		}
-	}
-	return fmt.Sprintf("%.0f B", v)
-}
-
 func duration(seconds float64) string {
 	d := time.Duration(seconds * float64(time.Second))
 	switch {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -202,6 +203,12 @@ func (b Backoff) validate(key string, r *config.Report) {
 	if !(b.Multiplier >= 1) || math.IsInf(b.Multiplier, 0) {
 		r.Addf(key+".multiplier", "must be 1 or more, got %v", b.Multiplier)
 	}
+}
+
+// Jittered is Delay spread by a fifth either way, so that many clients do not come
+// back in one moment.
+func (b Backoff) Jittered(n int) time.Duration {
+	return time.Duration(float64(b.Delay(n)) * (0.8 + 0.4*rand.Float64()))
 }
 
 // Delay is the wait after the n-th failure in a row, counted from 1, without

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -112,8 +111,7 @@ func (c *Client) RunGroup(ctx context.Context, g GroupConfig, h GroupHandler) er
 		if m.joined() && time.Since(began) > settled {
 			attempt = 1
 		}
-		// Spread, so that many members do not come back in one moment.
-		wait := time.Duration(float64(g.Retry.Delay(attempt)) * (0.8 + 0.4*rand.Float64()))
+		wait := g.Retry.Jittered(attempt)
 		h.State(false, err, wait)
 		if sleep(ctx, wait) != nil && c.ctx.Err() == nil {
 			return nil

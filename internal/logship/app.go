@@ -79,7 +79,7 @@ func New(cfg Config, p daemon.Process) (app *App, err error) {
 		State:      a.tail.State,
 		Save:       func(s tail.State) error { return savePosition(a.store, cfg, s) },
 		Quarantine: filepath.Join(cfg.StateDir, "quarantine"),
-		Delay:      jittered(cfg.Retry),
+		Delay:      cfg.Retry.Jittered,
 		Class:      func(err error) string { return string(kafka.ClassOf(err)) },
 		Drain:      drain,
 		Log:        p.Log,

@@ -5,9 +5,7 @@ package logship
 
 import (
 	"context"
-	"maps"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"eventline/internal/admin"
@@ -82,13 +80,6 @@ func (c *Config) Validate(r *config.Report) {
 	}
 	if c.MaxLine < 1<<20 || c.MaxLine > c.Memory/2 {
 		r.Addf("max_line", "must be at least 1MiB and at most half of memory (%s), got %s", c.Memory/2, c.MaxLine)
-	}
-	if problem := c.Admin.Problem(); problem != "" {
-		r.Addf("admin.listen", "%s", problem)
-	}
-	problems := c.Log.Problems()
-	for _, key := range slices.Sorted(maps.Keys(problems)) {
-		r.Addf("log."+key, "%s", problems[key])
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"eventline/internal/daemon"
 )
 
 // statusEvery is how often the service manager is told, if something changed.
@@ -26,20 +28,10 @@ func (a *App) ready() error {
 
 // tellStatus keeps the service manager's status line true until ctx is done.
 func (a *App) tellStatus(ctx context.Context) {
-	tick := time.NewTicker(statusEvery)
-	defer tick.Stop()
-	since, before := time.Now(), a.ship.Status().Acked
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		now, acked := time.Now(), a.ship.Status().Acked
-		rate := float64(acked-before) / now.Sub(since).Seconds()
-		since, before = now, acked
-		a.notify.Status(a.statusText(rate))
-	}
+	acked := func() uint64 { return a.ship.Status().Acked }
+	a.notify.Tell(ctx, statusEvery, acked, func(lines uint64, took time.Duration) string {
+		return a.statusText(float64(lines) / took.Seconds())
+	})
 }
 
 // statusText says in one line what is going on.
@@ -50,20 +42,7 @@ func (a *App) statusText(rate float64) string {
 		wait = fmt.Sprintf(", %d lines not acknowledged", s.Unacked)
 	}
 	if err := a.ready(); err != nil {
-		return fmt.Sprintf("%v (%s unread%s)", err, size(a.tail.Unread()), wait)
+		return fmt.Sprintf("%v (%s unread%s)", err, daemon.Bytes(float64(a.tail.Unread())), wait)
 	}
-	return fmt.Sprintf("shipping %s to topic %s: %.1f lines/s, %s unread%s", a.cfg.Paths[0], a.cfg.Topic, rate, size(a.tail.Unread()), wait)
-}
-
-// size is a number of bytes for people.
-func size(n int64) string {
-	switch {
-	case n >= 1e9:
-		return fmt.Sprintf("%.1f GB", float64(n)/1e9)
-	case n >= 1e6:
-		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
-	case n >= 1e3:
-		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
-	}
-	return fmt.Sprintf("%d B", n)
+	return fmt.Sprintf("shipping %s to topic %s: %.1f lines/s, %s unread%s", a.cfg.Paths[0], a.cfg.Topic, rate, daemon.Bytes(float64(a.tail.Unread())), wait)
 }

@@ -2,8 +2,6 @@ package logship
 
 import (
 	"context"
-	"math/rand/v2"
-	"time"
 
 	"eventline/internal/kafka"
 	"eventline/internal/ship"
@@ -34,11 +32,4 @@ type appender struct{ *kafka.Partition }
 
 func (a appender) Append(b ship.Batch, done func(int64, error)) {
 	a.Partition.Append(kafka.Batch(b), done)
-}
-
-// jittered spreads the attempts of many clients.
-func jittered(b kafka.Backoff) func(int) time.Duration {
-	return func(n int) time.Duration {
-		return time.Duration(float64(b.Delay(n)) * (0.8 + 0.4*rand.Float64()))
-	}
 }

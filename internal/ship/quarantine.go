@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"eventline/internal/checkpoint"
 	"eventline/internal/tail"
 )
 
@@ -52,31 +53,6 @@ func quarantine(dir string, r refusal) (path string, size int64, err error) {
 		return "", 0, fmt.Errorf("make quarantine: %w", err)
 	}
 	path = filepath.Join(dir, fmt.Sprintf("%d-%d", r.at.Generation, r.at.Offset))
-	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
-	if err != nil {
-		return "", 0, err
-	}
-	size, err = io.Copy(f, r.content())
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(path+".tmp", path)
-	}
-	if err == nil {
-		err = syncDir(dir)
-	}
+	size, err = checkpoint.Replace(path, r.content())
 	return path, size, err
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

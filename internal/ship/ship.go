@@ -174,9 +174,7 @@ func (s *Shipper) take() {
 		if len(s.order.chunks) > 0 {
 			return
 		}
-		s.order.frontier = b.Mark(b.Start.Offset, s.order.frontier.Before)
-		s.order.moved = true
-		if err := s.save(); err != nil {
+		if s.saveStart(b) != nil {
 			return // said, and tried again, with the next tick
 		}
 		b.Release()
@@ -186,10 +184,7 @@ func (s *Shipper) take() {
 	if !s.stored {
 		// From now on the log's files are known to the next run, whatever becomes
 		// of Kafka: one that is gone by then is missed and said, not passed over.
-		s.stored = true
-		s.order.frontier = b.Mark(b.Start.Offset, s.order.frontier.Before)
-		s.order.moved = true
-		if err := s.save(); err != nil {
+		if err := s.saveStart(b); err != nil {
 			s.o.Log.Warn().Err(err).Msg("position not stored, trying again")
 		}
 	}
@@ -198,6 +193,14 @@ func (s *Shipper) take() {
 	}
 	s.hold = nil
 	s.split(b)
+}
+
+// saveStart makes the beginning of b, before which everything is final, durable.
+func (s *Shipper) saveStart(b *tail.Block) error {
+	s.stored = true
+	s.order.frontier = b.Mark(b.Start.Offset, s.order.frontier.Before)
+	s.order.moved = true
+	return s.save()
 }
 
 // waiting is how many lines are in no batch yet.
