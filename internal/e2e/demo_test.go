@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -62,5 +63,22 @@ func TestDemoRefusesAFolderInUse(t *testing.T) {
 	p.signal(syscall.SIGTERM)
 	if code := p.wait(); code != 0 {
 		t.Errorf("first demo: got exit %d, want 0", code)
+	}
+}
+
+// Brokers named in the settings file are the user's cluster as much as those of
+// a flag: the demo must not start a broker of its own beside it.
+func TestDemoUsesTheClusterOfTheSettingsFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "eventline.yaml")
+	if err := os.WriteFile(file, []byte("brokers:\n  - 127.0.0.1:1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, nil, "eventline", "demo", "--dir", filepath.Join(t.TempDir(), "data"), "--config", file)
+	eventually(t, "the demo to say which cluster it uses", func() bool {
+		return strings.Contains(p.stderr.String(), "your cluster at 127.0.0.1:1")
+	})
+	p.signal(syscall.SIGINT)
+	if code := p.wait(); code != 0 {
+		t.Errorf("Ctrl-C: got exit %d, want 0", code)
 	}
 }

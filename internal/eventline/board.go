@@ -38,7 +38,7 @@ func (b *board) notified(part, state string) {
 }
 
 // show redraws the rows until ctx ends or a part has ended.
-func (b *board) show(ctx context.Context, ended <-chan struct{}) error {
+func (b *board) show(ctx context.Context, ended <-chan struct{}) {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -46,9 +46,9 @@ func (b *board) show(ctx context.Context, ended <-chan struct{}) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return nil
+			return
 		case <-ended:
-			return nil
+			return
 		}
 	}
 }

@@ -23,6 +23,8 @@ type Options struct {
 	kafka.Config `yaml:",inline"`
 	Topic        string `yaml:"topic" help:"topic to work on"`
 	JSON         bool   `yaml:"json" help:"print JSON instead of text"`
+
+	given bool // brokers were named, wherever
 }
 
 // Validate reports what can't work.
@@ -59,6 +61,7 @@ func withOptions(cmd *cobra.Command, run func(ctx context.Context, o Options, cm
 		if err := set.Read(*file, cmd.Flags().Changed("config"), env.LookupEnv, nil); err != nil {
 			return err
 		}
+		o.given = set.Origin("brokers").Kind != config.FromDefault
 		return run(cmd.Context(), *o, cmd, args)
 	}
 	return cmd

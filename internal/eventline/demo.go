@@ -34,9 +34,9 @@ func demoCommand() *cobra.Command {
 	}
 	dir := cmd.Flags().String("dir", "", "absolute path of the folder for all data (default $XDG_STATE_HOME/eventline)")
 	rate := cmd.Flags().String("rate", "5", "events per second, such as 5, 0.5 or 50k")
-	return withOptions(cmd, func(ctx context.Context, o Options, cmd *cobra.Command, _ []string) error {
+	return withOptions(cmd, func(ctx context.Context, o Options, _ *cobra.Command, _ []string) error {
 		env := daemon.OS()
-		d := &demo{options: o, env: env, dir: *dir, own: !cmd.Flags().Changed("brokers") && !isSet(env, "KAFKA_BOOTSTRAP_SERVERS", "EVENTLINE_BROKERS")}
+		d := &demo{options: o, env: env, dir: *dir, own: !o.given}
 		if d.dir == "" {
 			var err error
 			if d.dir, err = stateDir(env.LookupEnv); err != nil {
@@ -52,15 +52,6 @@ func demoCommand() *cobra.Command {
 		}
 		return d.run(ctx)
 	})
-}
-
-func isSet(env daemon.Environment, names ...string) bool {
-	for _, name := range names {
-		if v, ok := env.LookupEnv(name); ok && v != "" {
-			return true
-		}
-	}
-	return false
 }
 
 // demo is the pipeline in one process.
@@ -107,7 +98,8 @@ func (d *demo) run(ctx context.Context) (err error) {
 		return err
 	}
 	d.introduce(addresses)
-	return d.board.show(ctx, d.parts.failed())
+	d.board.show(ctx, d.parts.failed())
+	return nil
 }
 
 func (d *demo) startBroker() error {
