@@ -89,21 +89,24 @@ func createCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		d, err := c.DescribeTopic(ctx, name)
-		if err != nil {
-			return err
-		}
-		if !created && cmd.Flags().Changed("partitions") && len(d.Partitions) != int(*partitions) {
-			return fmt.Errorf("topic %q exists with %d partitions, not %d", name, len(d.Partitions), *partitions)
+		count := int(*partitions)
+		if !created {
+			d, err := c.DescribeTopic(ctx, name)
+			if err != nil {
+				return err
+			}
+			if count = len(d.Partitions); cmd.Flags().Changed("partitions") && count != int(*partitions) {
+				return fmt.Errorf("topic %q exists with %d partitions, not %d", name, count, *partitions)
+			}
 		}
 		if o.JSON {
-			return printJSON(cmd.OutOrStdout(), map[string]any{"topic": name, "created": created, "partitions": len(d.Partitions)})
+			return printJSON(cmd.OutOrStdout(), map[string]any{"topic": name, "created": created, "partitions": count})
 		}
 		verb := "created"
 		if !created {
 			verb = "exists"
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "topic %s %s, partitions: %d\n", name, verb, len(d.Partitions))
+		fmt.Fprintf(cmd.OutOrStdout(), "topic %s %s, partitions: %d\n", name, verb, count)
 		return nil
 	})
 }

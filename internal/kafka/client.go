@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/rs/zerolog"
@@ -245,6 +246,35 @@ func (c *Client) any(ctx context.Context, fn func(*conn) error) error {
 		}
 	}
 	return combine(failed)
+}
+
+// settled runs fn again while the cluster says that something is not in its place
+// just now (a leader, a coordinator, the controller: a broker answers before it
+// knows them), at most for RequestTimeout.
+func (c *Client) settled(ctx context.Context, fn func() error) error {
+	deadline := time.Now().Add(c.cfg.RequestTimeout)
+	for n := 1; ; n++ {
+		err := fn()
+		wait := c.cfg.Retry.Delay(n)
+		if ClassOf(err) != Leader || time.Now().Add(wait).After(deadline) {
+			return err
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// sleep waits, or returns why it should not.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (c *Client) addrs() []string {

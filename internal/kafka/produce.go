@@ -80,9 +80,8 @@ func (t *Topic) MaxMessageBytes(ctx context.Context) (int, error) {
 // check of its sequence (measured on Kafka 3.6.2).
 func (t *Topic) ProducerID(ctx context.Context) (id int64, epoch int16, err error) {
 	c := t.client
-	deadline := time.Now().Add(c.cfg.RequestTimeout)
-	for n := 1; ; n++ {
-		err := c.any(ctx, func(cn *conn) error {
+	err = c.settled(ctx, func() error {
+		return c.any(ctx, func(cn *conn) error {
 			resp, err := cn.InitProducerID(&sarama.InitProducerIDRequest{
 				Version:            1,
 				TransactionTimeout: time.Minute,
@@ -101,29 +100,8 @@ func (t *Topic) ProducerID(ctx context.Context) (id int64, epoch int16, err erro
 			id, epoch = resp.ProducerID, resp.ProducerEpoch
 			return nil
 		})
-		if err == nil {
-			return id, epoch, nil
-		}
-		wait := c.cfg.Retry.Delay(n)
-		if ClassOf(err) != Leader || time.Now().Add(wait).After(deadline) {
-			return 0, 0, err
-		}
-		if err := sleep(ctx, wait); err != nil {
-			return 0, 0, err
-		}
-	}
-}
-
-// sleep waits, or returns why it should not.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	})
+	return id, epoch, err
 }
 
 // OpenPartition connects to the partition's leader, after asking who that is.

@@ -37,8 +37,14 @@ type PartitionInfo struct {
 }
 
 // CreateTopic creates a topic. One that exists is an Error of class
-// TopicExists, whatever its settings. replication 0 means the broker's default.
+// TopicExists, whatever its settings. replication 0 means the broker's default. A
+// cluster that has no controller yet, as one that has just started, is waited for,
+// at most RequestTimeout.
 func (c *Client) CreateTopic(ctx context.Context, name string, partitions int32, replication int16, configs map[string]string) error {
+	return c.settled(ctx, func() error { return c.createTopic(ctx, name, partitions, replication, configs) })
+}
+
+func (c *Client) createTopic(ctx context.Context, name string, partitions int32, replication int16, configs map[string]string) error {
 	if replication == 0 {
 		replication = -1
 	}

@@ -1,11 +1,14 @@
 package kafka
 
 import (
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"eventline/internal/kafka/kafkatest"
 )
@@ -71,6 +74,32 @@ func TestCreateTopicHandsOnTheBrokersReason(t *testing.T) {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("error %q does not say %q", err, part)
 		}
+	}
+}
+
+// A broker answers before it knows its controller: seen on Kafka 3.6.2 in the
+// first moment after "started".
+func TestCreateTopicWaitsForAController(t *testing.T) {
+	f := kafkatest.Start(t)
+	c := open(t, settings(f.Addr))
+	asked := 0
+	f.Cluster().ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		if asked++; asked > 2 {
+			return nil, nil, false
+		}
+		f.Cluster().KeepControl()
+		resp := req.ResponseKind().(*kmsg.MetadataResponse)
+		resp.ControllerID = -1
+		host, port, _ := net.SplitHostPort(f.Addr)
+		n, _ := strconv.Atoi(port)
+		resp.Brokers = append(resp.Brokers, kmsg.MetadataResponseBroker{NodeID: 0, Host: host, Port: int32(n)})
+		return resp, nil, true
+	})
+	if err := c.CreateTopic(within(t), "events", 1, 1, nil); err != nil {
+		t.Fatalf("CreateTopic: %v; want the topic once there is a controller", err)
+	}
+	if asked != 3 {
+		t.Errorf("asked for the controller %d times, want 3", asked)
 	}
 }
 
