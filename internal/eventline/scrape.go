@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -95,6 +97,20 @@ func (s sample) get(name string) *float64 {
 	}
 	v := s.sum(name)
 	return &v
+}
+
+// numbers returns the values of a label over all series, as numbers in order.
+func (s sample) numbers(name, label string) []int {
+	var all []int
+	for _, m := range s.families[name].GetMetric() {
+		for _, l := range m.GetLabel() {
+			if n, err := strconv.Atoi(l.GetValue()); err == nil && l.GetName() == label {
+				all = append(all, n)
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 func (s sample) label(name, label string) string {

@@ -40,8 +40,42 @@ var pipeline = []watched{
 		return daemon.Bytes(s.sum("logship_unread_bytes")) + " unread, " + count(s.sum("logship_unacked_lines")) + " lines unacked"
 	}},
 	{name: "bucketer", port: "9463", work: "bucketer_records_consumed_total", unit: "records/s", lag: "bucketer_consumer_lag_records", lagUnit: "records", detail: func(s sample) string {
-		return "lag " + count(s.sum("bucketer_consumer_lag_records")) + " records, " + count(s.sum("bucketer_records_rejected_total")) + " rejected"
+		return "partitions " + list(s.numbers("bucketer_partition_assigned", "partition")) +
+			", lag " + count(s.sum("bucketer_consumer_lag_records")) + " records, " + count(s.sum("bucketer_records_rejected_total")) + " rejected"
 	}},
+}
+
+// instances are the instances of bucketer@.service whose admin ports its unit
+// settles: 9471 to 9479.
+const instances = 9
+
+// place is where a daemon is looked for.
+type place struct {
+	watched
+	unit    string // systemd's name of it, without .service
+	address string
+	maybe   bool // not missed if nobody is there
+}
+
+// places returns where the three daemons are looked for: at the addresses given
+// by name, else at their own ports. Then bucketer may be instances, or one
+// daemon, or both.
+func places(addresses map[string][]string) []place {
+	var all []place
+	for _, w := range pipeline {
+		for _, address := range addresses[w.name] {
+			all = append(all, place{watched: w, unit: w.name, address: address})
+		}
+		if len(addresses[w.name]) > 0 {
+			continue
+		}
+		all = append(all, place{watched: w, unit: w.name, address: "127.0.0.1:" + w.port})
+		for i := 1; w.name == "bucketer" && i <= instances; i++ {
+			n := strconv.Itoa(i)
+			all = append(all, place{watched: w, unit: "bucketer@" + n, address: "127.0.0.1:947" + n, maybe: true})
+		}
+	}
+	return all
 }
 
 // daemonStatus is one line of the answer; a nil figure is unknown, which is not
@@ -59,10 +93,12 @@ type daemonStatus struct {
 	Restarts *int64   `json:"restarts"` // by systemd, of its unit
 	Rate     *float64 `json:"rate"`
 	Unit     string   `json:"rate_unit"`
-	Lag      *float64 `json:"lag"` // seconds, bytes, records: see LagUnit
+	Holds    []int    `json:"partitions,omitempty"` // of bucketer
+	Lag      *float64 `json:"lag"`                  // seconds, bytes, records: see LagUnit
 	LagUnit  string   `json:"lag_unit"`
 	PID      string   `json:"pid,omitempty"`
 	detail   string
+	enabled  bool // by systemd, so that it is missed when it is down
 }
 
 func statusCommand() *cobra.Command {
@@ -73,9 +109,13 @@ func statusCommand() *cobra.Command {
 			"Exit code 3 if one of them is down or waits for something.",
 	}
 	asJSON := cmd.Flags().Bool("json", false, "print JSON instead of text")
-	addresses := make(map[string]*string)
+	given := make(map[string]*[]string)
 	for _, w := range pipeline {
-		addresses[w.name] = cmd.Flags().String(w.name, "127.0.0.1:"+w.port, "host:port of "+w.name+"'s admin port")
+		usage := "host:port of " + w.name + "'s admin port (default 127.0.0.1:" + w.port + ")"
+		if w.name == "bucketer" {
+			usage = "host:port of bucketer's admin port, repeatable (default 127.0.0.1:" + w.port + " and those of bucketer@1 to bucketer@9)"
+		}
+		given[w.name] = cmd.Flags().StringSlice(w.name, nil, usage)
 	}
 	// The operator's commands all take these; status asks no broker.
 	cmd.Flags().StringSlice("brokers", nil, "not used by status")
@@ -84,12 +124,16 @@ func statusCommand() *cobra.Command {
 		_ = cmd.Flags().MarkHidden(name)
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		for name, addr := range addresses {
-			if _, err := url.Parse("http://" + *addr); err != nil {
-				return daemon.ConfigError(fmt.Errorf("--%s: want host:port, got %q", name, *addr))
+		addresses := make(map[string][]string)
+		for name, list := range given {
+			for _, addr := range *list {
+				if _, err := url.Parse("http://" + addr); err != nil {
+					return daemon.ConfigError(fmt.Errorf("--%s: want host:port, got %q", name, addr))
+				}
 			}
+			addresses[name] = *list
 		}
-		all := askAll(cmd.Context(), addresses)
+		all := askAll(cmd.Context(), places(addresses))
 		if err := printStatus(cmd.OutOrStdout(), all, *asJSON); err != nil {
 			return err
 		}
@@ -103,20 +147,34 @@ func statusCommand() *cobra.Command {
 	return cmd
 }
 
-func askAll(ctx context.Context, addresses map[string]*string) []daemonStatus {
-	all := make([]daemonStatus, len(pipeline))
+// askAll asks everywhere at once. Where nobody is that need not be there is left
+// out, and so is bucketer itself where instances do its work.
+func askAll(ctx context.Context, places []place) []daemonStatus {
+	all := make([]daemonStatus, len(places))
 	var group sync.WaitGroup
-	for i, w := range pipeline {
-		group.Go(func() { all[i] = ask(ctx, w, *addresses[w.name]) })
+	for i, p := range places {
+		group.Go(func() { all[i] = ask(ctx, p) })
 	}
 	group.Wait()
-	return all
+	instance := false
+	for i, p := range places {
+		instance = instance || p.maybe && all[i].State != "down"
+	}
+	var found []daemonStatus
+	for i, p := range places {
+		if all[i].State == "down" && (p.maybe && !all[i].enabled || p.unit == "bucketer" && instance && !all[i].enabled) {
+			continue
+		}
+		found = append(found, all[i])
+	}
+	return found
 }
 
 // ask reads a daemon's metrics twice, sampleTime apart.
-func ask(ctx context.Context, w watched, addr string) daemonStatus {
-	s := daemonStatus{Name: w.name, Address: addr, State: "down", Unit: w.unit, LagUnit: w.lagUnit}
-	s.Restarts = restarts(ctx, w.name)
+func ask(ctx context.Context, p place) daemonStatus {
+	w, addr := p.watched, p.address
+	s := daemonStatus{Name: p.unit, Address: addr, State: "down", Unit: w.unit, LagUnit: w.lagUnit}
+	s.Restarts, s.enabled = systemd(ctx, p.unit)
 	first, err := scrape(ctx, addr)
 	if err == nil && !first.has(w.name+"_build_info") {
 		err = fmt.Errorf("something else than %s answers on %s", w.name, addr)
@@ -149,6 +207,7 @@ func ask(ctx context.Context, w watched, addr string) daemonStatus {
 	s.Files = second.get("process_open_fds")
 	s.Rate = rate(first, second, w.work, seconds)
 	s.Lag = second.get(w.lag)
+	s.Holds = second.numbers("bucketer_partition_assigned", "partition")
 	s.detail = w.detail(second)
 	return s
 }
@@ -176,23 +235,24 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// restarts asks systemd how often it restarted the unit; nil where there is no
-// systemd or no such unit.
-func restarts(ctx context.Context, unit string) *int64 {
+// systemd tells how often the unit was restarted, nil where there is no systemd
+// or no such unit, and whether the unit starts with the host.
+func systemd(ctx context.Context, unit string) (restarts *int64, enabled bool) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "systemctl", "show", "--property=LoadState,NRestarts", unit+".service").Output()
-	if err != nil || !strings.Contains(string(out), "LoadState=loaded") {
-		return nil
+	out, err := exec.CommandContext(ctx, "systemctl", "show", "--property=LoadState,NRestarts,UnitFileState", unit+".service").Output()
+	if err != nil {
+		return nil, false
 	}
+	values := make(map[string]string)
 	for line := range strings.Lines(string(out)) {
-		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "NRestarts="); ok {
-			if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-				return &n
-			}
-		}
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		values[name] = value
 	}
-	return nil
+	if n, err := strconv.ParseInt(values["NRestarts"], 10, 64); err == nil && values["LoadState"] == "loaded" {
+		restarts = &n
+	}
+	return restarts, values["UnitFileState"] == "enabled"
 }
 
 func printStatus(out io.Writer, all []daemonStatus, asJSON bool) error {

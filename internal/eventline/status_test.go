@@ -45,7 +45,7 @@ func TestStatusTellsReadyWaitingAndDown(t *testing.T) {
 		return "# TYPE logship_unread_bytes gauge\nlogship_unread_bytes 1234\n"
 	})
 	nobody := "127.0.0.1:1"
-	all := askAll(context.Background(), map[string]*string{"eventgen": &gen, "logship": &ship, "bucketer": &nobody})
+	all := askAll(context.Background(), places(map[string][]string{"eventgen": {gen}, "logship": {ship}, "bucketer": {nobody}}))
 	for i, want := range []string{"ready", "waiting", "down"} {
 		if all[i].State != want {
 			t.Errorf("%s: got state %q (%s), want %q", all[i].Name, all[i].State, all[i].Reason, want)
@@ -80,13 +80,13 @@ func TestStatusTellsReadyWaitingAndDown(t *testing.T) {
 
 func TestStatusKnowsDaemonsOfOneProcess(t *testing.T) {
 	none := func() string { return "" }
-	addresses := make(map[string]*string)
+	addresses := make(map[string][]string)
 	for _, w := range pipeline {
 		addr := daemonDouble(t, w.name, "7", nil, none)
-		addresses[w.name] = &addr
+		addresses[w.name] = []string{addr}
 	}
 	var text bytes.Buffer
-	if err := printStatus(&text, askAll(context.Background(), addresses), false); err != nil {
+	if err := printStatus(&text, askAll(context.Background(), places(addresses)), false); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(text.String(), "one process") {
@@ -96,8 +96,36 @@ func TestStatusKnowsDaemonsOfOneProcess(t *testing.T) {
 
 func TestStatusIsNotFooledByAnotherServer(t *testing.T) {
 	other := daemonDouble(t, "nginx", "9", nil, func() string { return "" })
-	s := ask(context.Background(), pipeline[0], other)
+	s := ask(context.Background(), place{watched: pipeline[0], unit: "eventgen", address: other})
 	if s.State != "down" || !strings.Contains(s.Reason, "something else") {
 		t.Errorf("another server: got %q (%s)", s.State, s.Reason)
+	}
+}
+
+func TestStatusShowsWhichInstanceReadsWhat(t *testing.T) {
+	holds := func(partitions ...string) func() string {
+		return func() string {
+			text := "# TYPE bucketer_partition_assigned gauge\n"
+			for _, p := range partitions {
+				text += "bucketer_partition_assigned{topic=\"events\",partition=\"" + p + "\"} 1\n"
+			}
+			return text
+		}
+	}
+	one := daemonDouble(t, "bucketer", "7", nil, holds("10", "9"))
+	two := daemonDouble(t, "bucketer", "8", nil, holds())
+	bucketer := pipeline[2]
+	all := askAll(context.Background(), []place{
+		{watched: bucketer, unit: "bucketer", address: "127.0.0.1:1"},
+		{watched: bucketer, unit: "bucketer@1", address: one, maybe: true},
+		{watched: bucketer, unit: "bucketer@2", address: two, maybe: true},
+		{watched: bucketer, unit: "bucketer@3", address: "127.0.0.1:1", maybe: true},
+	})
+	var text bytes.Buffer
+	if err := printStatus(&text, all, false); err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 2 || !strings.Contains(text.String(), "partitions 9,10,") || !strings.Contains(text.String(), "partitions none,") {
+		t.Errorf("two instances of four places: got\n%s", &text)
 	}
 }

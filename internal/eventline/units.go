@@ -3,6 +3,7 @@ package eventline
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -15,6 +16,14 @@ func or(v *float64, text func(float64) string) string {
 }
 
 func percent(cores float64) string { return fmt.Sprintf("%.1f%%", cores*100) }
+
+// list prints numbers with commas, or that there are none.
+func list(numbers []int) string {
+	if len(numbers) == 0 {
+		return "none"
+	}
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(numbers), " ", ","), "[]")
+}
 
 func count(v float64) string { return fmt.Sprintf("%.0f", v) }
 

@@ -12,6 +12,7 @@ type metrics struct {
 	topic      string
 	records    *prometheus.CounterVec
 	behind     *prometheus.GaugeVec
+	holds      *prometheus.GaugeVec
 	processed  []prometheus.Counter // by bucket
 	rejected   map[event.Reason]prometheus.Counter
 	rebalances prometheus.Counter
@@ -26,6 +27,9 @@ func newMetrics(reg prometheus.Registerer, topic string, buckets []string) *metr
 		}, []string{"topic", "partition"}),
 		behind: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "bucketer_consumer_lag_records", Help: "Records of an assigned partition that were not read yet.",
+		}, []string{"topic", "partition"}),
+		holds: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "bucketer_partition_assigned", Help: "1 for each partition that this member of the group reads.",
 		}, []string{"topic", "partition"}),
 		rejected: make(map[event.Reason]prometheus.Counter),
 		rebalances: prometheus.NewCounter(prometheus.CounterOpts{
@@ -48,7 +52,7 @@ func newMetrics(reg prometheus.Registerer, topic string, buckets []string) *metr
 		m.rejected[reason] = rejected.WithLabelValues(reason.String())
 	}
 	if reg != nil {
-		reg.MustRegister(m.records, m.behind, processed, rejected, m.rebalances, m.connected)
+		reg.MustRegister(m.records, m.behind, m.holds, processed, rejected, m.rebalances, m.connected)
 	}
 	return m
 }
@@ -61,10 +65,16 @@ func (m *metrics) lag(partition int32, n int64) {
 	m.behind.WithLabelValues(m.topic, strconv.Itoa(int(partition))).Set(float64(n))
 }
 
-// forget drops the lag of a partition that another member reads now: an old
+func (m *metrics) assigned(partition int32) {
+	m.rebalances.Inc()
+	m.holds.WithLabelValues(m.topic, strconv.Itoa(int(partition))).Set(1)
+}
+
+// revoked drops the lag of a partition that another member reads now: an old
 // figure would be a wrong one.
-func (m *metrics) forget(partition int32) {
+func (m *metrics) revoked(partition int32) {
 	m.behind.DeleteLabelValues(m.topic, strconv.Itoa(int(partition)))
+	m.holds.DeleteLabelValues(m.topic, strconv.Itoa(int(partition)))
 }
 
 func (m *metrics) connection(up bool) {

@@ -100,7 +100,7 @@ func (r *Rollup) Assigned(partition int32, next int64) {
 	r.mu.Lock()
 	r.tasks[partition] = &task{decoder: event.NewDecoder(r.o.Names)}
 	r.mu.Unlock()
-	r.metrics.rebalances.Inc()
+	r.metrics.assigned(partition)
 	r.o.Log.Info().Str("topic", r.o.Topic).Int32("partition", partition).Int64("offset", next).Msg("partition assigned")
 	r.reached(partition, next)
 }
@@ -110,7 +110,7 @@ func (r *Rollup) Revoked(partition int32) {
 	r.mu.Lock()
 	delete(r.tasks, partition)
 	r.mu.Unlock()
-	r.metrics.forget(partition)
+	r.metrics.revoked(partition)
 	r.o.Log.Info().Str("topic", r.o.Topic).Int32("partition", partition).Msg("partition revoked")
 }
 
