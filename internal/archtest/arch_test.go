@@ -38,7 +38,7 @@ func sources(t *testing.T) ([]source, *token.FileSet) {
 	var all []source
 	set := token.NewFileSet()
 	top := root(t)
-	for _, dir := range []string{"cmd", "internal", "packaging", ".ci"} {
+	for _, dir := range []string{"cmd", "internal", "packaging", "ansible", ".ci"} {
 		err := filepath.WalkDir(filepath.Join(top, dir), func(path string, d fs.DirEntry, err error) error {
 			if os.IsNotExist(err) {
 				return nil

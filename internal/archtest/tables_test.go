@@ -38,6 +38,10 @@ var imports = map[string][]string{
 	"internal/kafka/kafkatest": {"internal/kafka", "internal/config"},
 	"internal/e2e":             {},
 	"internal/archtest":        {},
+
+	"packaging/testhost":    {},
+	"packaging/packagetest": {"packaging/testhost"},
+	"ansible/sitetest":      {"packaging/testhost"},
 }
 
 // libraries says who may import a library outside tests: where one library
