@@ -4,6 +4,7 @@
 SHELL       := /bin/sh
 GO          ?= go
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.0.0-dev)
+GOFOLDERS   := cmd internal packaging ansible
 COMMANDS    := eventgen logship bucketer eventline
 LDFLAGS     := -s -w -X eventline/internal/daemon.Version=$(VERSION)
 PKGS        ?= ./...
@@ -11,15 +12,16 @@ PKGS        ?= ./...
 # fail a target with "context deadline exceeded" and no input (go.dev/issue/75804).
 FUZZTIME    ?= 100000x
 BENCH       ?= .
-# Tags of tests that need more than Go: a Kafka, to be root, python3.
-ALLTAGS     := kafka,root,python
+# Tags of tests that need more than Go: a Kafka, to be root, python3, booted hosts.
+ALLTAGS     := kafka,root,python,host
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-root test-python race fmt lint lint-all fuzz bench kafka-test ci distclean
+.PHONY: help build run test test-root test-python race fmt lint lint-all fuzz bench kafka-test \
+	package package-test ansible-test up down logs ps topic clean ci distclean
 
 help: ## list the commands
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build the four commands into bin/
 	@mkdir -p bin
@@ -44,10 +46,10 @@ race: ## run the tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -tags "$(TAGS)" $(PKGS)
 
 fmt: ## format the code
-	$(GO) tool gofumpt -l -w cmd internal
+	$(GO) tool gofumpt -l -w $(GOFOLDERS)
 
 lint: ## check format, go vet and staticcheck
-	@unformatted=$$($(GO) tool gofumpt -l cmd internal); \
+	@unformatted=$$($(GO) tool gofumpt -l $(GOFOLDERS)); \
 	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt): $$unformatted"; exit 1; fi
 	$(GO) vet -tags $(ALLTAGS) $(PKGS)
 	$(GO) tool staticcheck -tags $(ALLTAGS) $(PKGS)
@@ -72,8 +74,57 @@ kafka-test: ## run the tests against Apache Kafka 3.6.2 (needs Java 17, Maven, k
 	packaging/kafka/fetch
 	$(GO) test -tags kafka -count=1 -timeout 30m ./internal/kafka/... ./internal/e2e/...
 
+package: ## build the packages, deb and rpm, into dist/packages
+	@rm -rf dist/packages
+	packaging/build dist/packages
+	@ls -sh dist/packages
+
+package-test: ## try the packages and units on booted hosts (root, Debian; 4 minutes)
+	$(GO) test -tags host -count=1 -timeout 30m ./packaging/packagetest
+
+ansible-test: package dist/kafka ansible/tools ## try the playbook on a booted host (root, Debian, Java, Maven; 5 minutes)
+	$(GO) test -tags host -count=1 -timeout 30m ./ansible/sitetest
+
+# The playbooks' tools, in the versions of ansible/requirements.txt.
+ANSIBLE := .cache/ansible
+.PHONY: ansible/tools
+ansible/tools: $(ANSIBLE)/made
+$(ANSIBLE)/made: ansible/requirements.txt
+	python3 -m venv $(ANSIBLE)
+	$(ANSIBLE)/bin/pip install --quiet --disable-pip-version-check -r ansible/requirements.txt
+	touch $@
+
+.PHONY: dist/kafka
+dist/kafka:
+	packaging/kafka/fetch
+	packaging/kafka/archive dist/kafka
+
+# A host to try things on: booted in a container of this machine (root, Debian).
+HOST := packaging/testhost/host
+IN   := $(HOST) sh server
+
+up: package dist/kafka ansible/tools ## bring up a test host with Kafka and the pipeline, by the playbook
+	$(HOST) list | grep -qx server || $(HOST) up server 10.88.0.10
+	cd ansible && ../$(HOST) in ../$(ANSIBLE)/bin/ansible-playbook -i inventories/testhost/hosts.yml site.yml
+
+down: ## remove the test host
+	$(HOST) clean
+
+logs: ## follow the journals of the test host's daemons
+	$(IN) journalctl --follow --lines 20 --unit eventgen --unit logship --unit 'bucketer*' --unit kafka --unit zookeeper
+
+ps: ## show how the test host's daemons are doing
+	$(IN) eventline status
+
+topic: ## create the topic events on the test host; again is fine
+	$(IN) eventline topics create
+
+clean: ## empty the test host's log
+	$(IN) truncate --size 0 /var/log/eventline/events.log
+
 ci: ## what every change has to pass
 	bash .ci/run
 
-distclean: ## remove everything that was built or fetched
+distclean: ## remove everything that was built or fetched, and the test hosts
+	[ ! -d .cache/testhost ] || $(HOST) clean --all
 	rm -rf bin dist .cache
