@@ -105,7 +105,7 @@ IN   := $(HOST) sh server
 
 up: package dist/kafka ansible/tools ## bring up a test host with Kafka and the pipeline, by the playbook
 	$(HOST) list | grep -qx server || $(HOST) up server 10.88.0.10
-	cd ansible && ../$(HOST) in ../$(ANSIBLE)/bin/ansible-playbook -i inventories/testhost/hosts.yml site.yml
+	cd ansible && TESTHOST_KEY=$$(../$(HOST) key) ../$(HOST) in ../$(ANSIBLE)/bin/ansible-playbook -i inventories/testhost/hosts.yml site.yml
 
 down: ## remove the test host
 	$(HOST) clean

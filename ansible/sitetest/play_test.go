@@ -19,9 +19,9 @@ import (
 const hostIP = "10.88.0.10" // as the inventory has it
 
 func TestMain(m *testing.M) {
-	os.Setenv("TESTHOST_NS", "site-"+strconv.Itoa(os.Getpid()))
+	clean := testhost.Network("site")
 	code := m.Run()
-	_ = exec.Command("../../packaging/testhost/host", "clean").Run()
+	clean()
 	os.Exit(code)
 }
 

@@ -28,6 +28,7 @@ func TestBareHostBecomesAPipeline(t *testing.T) {
 		{"the topic holds the log's lines", countsAgree},
 		{"a person sees what goes on", looks},
 		{"settings that are wrong never reach the host", wrongSettings},
+		{"what an interrupted run left is restarted", interrupted},
 		{"killed and stopped under load nothing is missing", underLoad},
 		{"instances share the work", instances},
 		{"reboot", reboot},
@@ -42,11 +43,12 @@ func preflight(t *testing.T, h *testhost.Host) {
 	before := h.Files()
 	h.Sh("systemd-run -q --unit=holder python3 -m http.server --bind 127.0.0.1 9092")
 	h.Wait(10*time.Second, "ss -Hltn | grep -q :9092")
-	r := play(t, "-e", "kafka_min_free_mb=999999999 bucketer_instances=many", "-e", "java_package=openjdk-99-jre-headless java_home=/nowhere")
+	r := play(t, "-e", "kafka_min_free_mb=999999999 bucketer_instances=many", "-e", "java_package=openjdk-99-jre-headless java_home=/nowhere",
+		"-e", "eventgen_rate=fast kafka_heap=lots logship_admin_listen=off", "-e", `{"kafka_resources_topics": [{"name": "ev ents"}]}`)
 	if r.err == nil {
 		t.Error("a port that is taken, no Java, no space, a wrong number: the playbook succeeds")
 	}
-	for _, want := range []string{"9092", "openjdk-99-jre-headless", "999999999", "bucketer_instances"} {
+	for _, want := range []string{"9092", "openjdk-99-jre-headless", "999999999", "bucketer_instances", `got "fast"`, `got "lots"`, `got "off"`, `got "ev ents"`} {
 		if !strings.Contains(r.out, want) {
 			t.Errorf("preflight does not name %s:\n%s", want, tailOf(r.out, 40))
 		}
@@ -148,6 +150,25 @@ func wrongSettings(t *testing.T, h *testhost.Host) {
 	}
 	if after := h.Sh("sha256sum /etc/logship/logship.yaml; systemctl show -P MainPID logship"); after != before {
 		t.Errorf("a setting that logship does not know reached the host: %s, was %s", after, before)
+	}
+}
+
+// An interrupted run has changed the settings and not restarted what reads them;
+// the next one finds nothing to change in them.
+func interrupted(t *testing.T, h *testhost.Host) {
+	pids := func() string { return h.Sh("systemctl show -P MainPID kafka zookeeper logship eventgen") }
+	h.Sh("sed -i 's/^rate: .*/rate: \"9\"/' /etc/eventgen/eventgen.yaml; grep '^rate' /etc/eventgen/eventgen.yaml")
+	before := pids()
+	play(t, "--tags", "eventgen,logship,kafka", "-e", "eventgen_rate=9").mustSucceed(t)
+	h.Sh(`python3 -c "import urllib.request as u; assert b'eventgen_target_rate 9\\n' in u.urlopen('http://127.0.0.1:9461/metrics').read()"`)
+	was, is := strings.Fields(before), strings.Fields(pids())
+	for i, unit := range []string{"kafka", "zookeeper", "logship"} {
+		if was[i] != is[i] {
+			t.Errorf("%s was restarted, and nothing of it had changed", unit)
+		}
+	}
+	if was[3] == is[3] {
+		t.Error("eventgen was not restarted: it runs with other settings than its file has")
 	}
 }
 

@@ -125,6 +125,23 @@ func TestDebUpgradeRestartsOnlyWhatRunsAndKeepsEdits(t *testing.T) {
 	h.Sh("for u in eventgen logship bucketer; do ! id $u || exit 1; done; ! getent group eventline; test ! -e /etc/eventgen; test ! -e /var/lib/logship; test ! -e /var/log/eventline")
 }
 
+func TestDebHealsWhatWasInterruptedOrDeleted(t *testing.T) {
+	h := testhost.Up(t, "debheal", "10.88.0.24")
+	h.Put(pack(t, "now", "logship", "deb"), "/root/logship.deb")
+	h.Run("dpkg", "--unpack", "/root/logship.deb")
+	h.Run("dpkg", "--configure", "--pending")
+	wantState(t, h, "logship", "loaded enabled active", "after it was unpacked and configured later")
+	h.Run("rm", "/etc/logship/logship.yaml")
+	h.Run("dpkg", "--force-confmiss", "--install", "/root/logship.deb")
+	h.Sh("stat -c '%U:%G %a' /etc/logship/logship.yaml | grep -x 'root:logship 640'; systemctl restart logship")
+	h.Sh("systemctl stop logship; echo 'topic: [' >/etc/logship/logship.yaml")
+	h.Run("dpkg", "--install", "/root/logship.deb") // a daemon that can't start is no broken package
+	h.Run("dpkg", "--purge", "logship")
+	if out := h.Run("systemctl", "list-units", "--failed", "--plain", "--no-legend"); out != "" {
+		t.Errorf("after purge systemd still knows a failed unit: %s", out)
+	}
+}
+
 func TestDebObeysPolicy(t *testing.T) {
 	h := testhost.Up(t, "debpol", "10.88.0.23")
 	h.Sh("printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d")
@@ -133,6 +150,9 @@ func TestDebObeysPolicy(t *testing.T) {
 
 	// A group that two packages share stays until its last user goes.
 	install(t, h, "now", "eventgen")
+	install(t, h, "now", "eventline")
+	h.Run("dpkg", "--purge", "eventline") // which has the group's name, and no part in it
+	h.Sh("getent group eventline | grep -q eventgen && systemctl restart eventgen logship && systemctl -q is-active eventgen logship")
 	h.Run("dpkg", "--purge", "eventgen")
 	h.Sh("getent group eventline | grep -q logship")
 	h.Run("dpkg", "--purge", "logship")

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -43,8 +42,7 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(folder)
-	os.Setenv("TESTHOST_NS", "packages-"+strconv.Itoa(os.Getpid()))
-	defer func() { _ = exec.Command("../testhost/host", "clean").Run() }()
+	defer testhost.Network("packages")()
 	if err := os.Mkdir(folder+"/stub", 0o755); err != nil {
 		return 1, err
 	}

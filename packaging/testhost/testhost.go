@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -26,11 +27,23 @@ type Host struct {
 	t        testing.TB
 }
 
+// Network gives this process's hosts a network of their own, unless TESTHOST_NS
+// says which to use, and returns what takes it and all of its hosts away.
+func Network(name string) (clean func()) {
+	if os.Getenv("TESTHOST_NS") == "" {
+		os.Setenv("TESTHOST_NS", name+"-"+strconv.Itoa(os.Getpid()))
+	}
+	return func() { _, _ = script("clean") }
+}
+
 // Up boots a host at an address of 10.88.0.0/24 and returns when its boot has
 // ended, a few seconds later. The first call on a machine makes the base root,
 // which takes half a minute.
 func Up(t testing.TB, name, ip string) *Host {
 	t.Helper()
+	if out, err := script("up", name, ip); err != nil {
+		t.Fatalf("host up %s: %v: %s", name, err, out)
+	}
 	h := &Host{Name: name, IP: ip, t: t}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -41,9 +54,6 @@ func Up(t testing.TB, name, ip string) *Host {
 			t.Errorf("host down %s: %v: %s", name, err, out)
 		}
 	})
-	if out, err := script("up", name, ip); err != nil {
-		t.Fatalf("host up %s: %v: %s", name, err, out)
-	}
 	return h
 }
 
