@@ -55,7 +55,7 @@ func preflight(t *testing.T, h *testhost.Host) {
 	}
 	h.Sh("systemctl stop holder")
 	if after := h.Files(); after != before {
-		t.Errorf("preflight failed and changed the host's files")
+		t.Errorf("preflight failed and changed the host's files, from\n%s\nto\n%s", before, after)
 	}
 }
 
@@ -63,7 +63,7 @@ func checkBare(t *testing.T, h *testhost.Host) {
 	before := h.Files()
 	play(t, "--check", "--diff").mustSucceed(t)
 	if after := h.Files(); after != before {
-		t.Error("check mode changed the host's files")
+		t.Errorf("check mode changed the host's files, from\n%s\nto\n%s", before, after)
 	}
 }
 
@@ -157,9 +157,11 @@ func wrongSettings(t *testing.T, h *testhost.Host) {
 // the next one finds nothing to change in them.
 func interrupted(t *testing.T, h *testhost.Host) {
 	pids := func() string { return h.Sh("systemctl show -P MainPID kafka zookeeper logship eventgen") }
-	h.Sh("sed -i 's/^rate: .*/rate: \"9\"/' /etc/eventgen/eventgen.yaml; grep '^rate' /etc/eventgen/eventgen.yaml")
+	h.Sh(`sed -i "s/^rate: .*/rate: '9'/" /etc/eventgen/eventgen.yaml`)
 	before := pids()
-	play(t, "--tags", "eventgen,logship,kafka", "-e", "eventgen_rate=9").mustSucceed(t)
+	if r := play(t, "--tags", "eventgen,logship,kafka", "-e", "eventgen_rate=9").mustSucceed(t); r.changed != 2 {
+		t.Errorf("changed=%d, want 2: that it is stale, and its restart", r.changed)
+	}
 	h.Sh(`python3 -c "import urllib.request as u; assert b'eventgen_target_rate 9\\n' in u.urlopen('http://127.0.0.1:9461/metrics').read()"`)
 	was, is := strings.Fields(before), strings.Fields(pids())
 	for i, unit := range []string{"kafka", "zookeeper", "logship"} {

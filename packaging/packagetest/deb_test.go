@@ -148,6 +148,8 @@ func TestDebObeysPolicy(t *testing.T) {
 	install(t, h, "now", "logship")
 	wantState(t, h, "logship", "loaded enabled inactive", "after an installation that policy forbids to start things")
 
+	h.Run("rm", "/usr/sbin/policy-rc.d")
+
 	// A group that two packages share stays until its last user goes.
 	install(t, h, "now", "eventgen")
 	install(t, h, "now", "eventline")

@@ -160,10 +160,10 @@ func (h *Host) Reboot() {
 }
 
 // Files returns every path of the host's root file system but those that change
-// on their own, with type, owner and mode.
+// on their own and apt's lists of packages, with type, owner and mode.
 func (h *Host) Files() string {
 	h.t.Helper()
-	return h.Sh(`find / -xdev \( -path /run -o -path /tmp -o -path /var/tmp -o -path /var/log/journal -o -path /var/cache \
+	return h.Sh(`find / -xdev \( -path /run -o -path /tmp -o -path /var/tmp -o -path /var/log/journal -o -path /var/cache -o -path /var/lib/apt \
 		-o -path /proc -o -path /sys -o -path /dev -o -path /root \) -prune -o -printf '%y %u:%g %m %p\n' 2>/dev/null | sort -k4`)
 }
 
