@@ -25,6 +25,7 @@ var imports = map[string][]string{
 	"internal/pace":       {},
 	"internal/logfile":    {},
 	"internal/tail":       {},
+	"internal/torture":    {"internal/tail"},
 	"internal/checkpoint": {},
 	"internal/ship":       {"internal/tail", "internal/checkpoint"},
 	"internal/kafka":      {"internal/config"},
@@ -63,7 +64,7 @@ var libraries = map[string][]string{
 	"log":                                {},
 	"encoding/gob":                       {},
 	"math/rand":                          {}, // for math/rand/v2
-	"math/rand/v2":                       {"internal/generate", "internal/kafka"},
+	"math/rand/v2":                       {"internal/generate", "internal/kafka", "internal/torture"},
 	"io/ioutil":                          {},
 	"github.com/pkg/errors":              {},
 	"github.com/twmb/franz-go/pkg/kfake": {"internal/broker", "internal/kafka/kafkatest"},
