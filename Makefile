@@ -12,12 +12,16 @@ PKGS        ?= ./...
 # fail a target with "context deadline exceeded" and no input (go.dev/issue/75804).
 FUZZTIME    ?= 100000x
 BENCH       ?= .
-# Tags of tests that need more than Go: a Kafka, to be root, python3, booted hosts.
-ALLTAGS     := kafka,root,python,host
+# How long `make torture` takes. Below 5 each rotation style runs once; 20 runs all
+# rates, writers and intervals, on disk and in memory.
+MINUTES     ?= 1
+# Tags of tests that need more than Go: a Kafka, to be root, python3, booted hosts,
+# or time.
+ALLTAGS     := kafka,root,python,host,torture
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-root test-python race fmt lint lint-all fuzz bench kafka-test \
+.PHONY: help build run test test-root test-python race fmt lint lint-all fuzz bench torture kafka-test \
 	package package-test ansible-test up down logs ps topic clean ci distclean
 
 help: ## list the commands
@@ -69,6 +73,9 @@ fuzz: ## run every fuzz target FUZZTIME, a number of executions
 
 bench: ## run the benchmarks (BENCH=pattern)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKGS)
+
+torture: ## write, rotate and kill -9 the reader for MINUTES, audit every byte (TORTURE=flags)
+	$(GO) test -tags torture -count=1 -v -timeout 24h -run '^TestTorture$$' ./internal/torture -minutes $(MINUTES) $(TORTURE)
 
 kafka-test: ## run the tests against Apache Kafka 3.6.2 (needs Java 17, Maven, kcat)
 	packaging/kafka/fetch

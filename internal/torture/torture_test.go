@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -80,8 +81,14 @@ func clean(t *testing.T, r Result, err error) {
 			r.Style, r.Seed, r.Missing, r.Duplicate, r.Torn, r.Disorder, r.Lines, strings.Join(r.Examples, "\n"))
 	}
 	if err != nil || !r.Clean() {
-		log, _ := os.ReadFile(r.Dir + "/reader.log")
-		t.Logf("the reader said: %s", log[max(0, len(log)-20000):])
+		log, _ := os.ReadFile(filepath.Join(r.Dir, "reader.log"))
+		var said []string
+		for line := range strings.Lines(string(log)) {
+			if !strings.Contains(line, `"level":"info"`) {
+				said = append(said, line)
+			}
+		}
+		t.Logf("the reader said: %s", strings.Join(said[:min(len(said), 20)], ""))
 	}
 }
 
