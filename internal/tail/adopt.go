@@ -21,6 +21,7 @@ func (t *Tail) number(g *generation) {
 // adopt makes generations of unknown files: the oldest first, the live one last.
 func (t *Tail) adopt(unknown []*found, now time.Time) {
 	sortOldestFirst(unknown)
+	older := false
 	for _, f := range unknown {
 		if f.file == nil {
 			continue
@@ -37,7 +38,24 @@ func (t *Tail) adopt(unknown []*found, now time.Time) {
 		}
 		g := &generation{id: f.id, name: f.path, file: f.take(), live: f.live, size: f.size, grown: now}
 		t.number(g)
+		older = older || !g.live
 		t.log.Info().Str("file", g.name).Int64("generation", g.number).Int64("size", g.size).Msg("new log file")
+	}
+	if older {
+		t.liveLast()
+	}
+}
+
+// liveLast gives the live file a new number, if nothing of it was read yet, so
+// that the rotated files that were found after it come first: several rotations
+// may lie between two looks.
+func (t *Tail) liveLast() {
+	for i, g := range t.gens {
+		if g.live && !g.ended && g.offset == g.start && i < len(t.gens)-1 {
+			t.gens = slices.Delete(t.gens, i, i+1)
+			t.number(g)
+			return
+		}
 	}
 }
 
@@ -62,7 +80,8 @@ func (t *Tail) original(f *found) *generation {
 				}
 				return g
 			}
-		case f.size == g.offset && len(g.head) > 0 && holds(f.file, g.head, g.before, g.offset) == nil:
+		case f.size == g.offset && len(g.head) > 0 && holds(f.file, g.head, g.before, g.offset) == nil,
+			shorterCopy(f, g.head, g.before, g.trail, g.offset):
 			return g
 		}
 	}
@@ -109,7 +128,7 @@ func (t *Tail) truncated(g *generation, s *survey, unknown []*found, now time.Ti
 		event = event.Str("rest", f.path).Int64("rest_bytes", f.size-g.offset)
 		if dup, err := duplicate(f.file); err == nil {
 			t.number(&generation{
-				id: f.id, name: f.path, file: dup, head: g.head,
+				id: f.id, name: f.path, file: dup, head: g.head, trail: g.trail,
 				start: g.offset, startBefore: clone(g.before), offset: g.offset, before: clone(g.before), size: f.size, grown: now,
 			})
 		}

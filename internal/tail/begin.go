@@ -2,8 +2,10 @@ package tail
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -115,10 +117,15 @@ func (t *Tail) resume(s *survey, now time.Time) bool {
 	}
 	var gone []GenerationState
 	for _, st := range t.cfg.State.Generations {
+		if !st.Done && st.Offset == 0 && st.End == 0 && len(st.Head) == 0 && byKey[st.File.key()] != nil {
+			// Nothing was read of it. What it holds now may be newer than what only a
+			// copy holds, so it is found like any other.
+			continue
+		}
 		g := &generation{
 			number: st.Number, id: st.File, name: st.Name, head: st.Head,
 			start: st.Offset, startBefore: st.Before, offset: st.Offset, before: clone(st.Before),
-			limit: st.End, size: st.Offset, grown: now, ended: st.Done, copied: st.Copy,
+			limit: st.End, size: st.Offset, grown: now, ended: st.Done, copied: st.Copy, trail: st.Trail,
 		}
 		if !st.Done {
 			f := byKey[st.File.key()]
@@ -146,6 +153,16 @@ func (t *Tail) resume(s *survey, now time.Time) bool {
 		return false // it may be in what can't be opened now
 	}
 	for _, st := range gone {
+		if i := slices.IndexFunc(s.files, func(f *found) bool { return shorterCopy(f, st.Head, st.Before, st.Trail, st.Offset) }); i >= 0 {
+			t.log.Info().Str("file", st.Name).Int64("offset", st.Offset).Str("copy", s.files[i].path).
+				Msg("log file was truncated, its copy was read already")
+			// Kept to know the copy by, not as what is in the file now.
+			t.gens = append(t.gens, &generation{
+				number: st.Number, id: st.File, name: st.Name, head: st.Head, trail: st.Trail,
+				start: st.Offset, startBefore: st.Before, offset: st.Offset, before: st.Before, grown: now, ended: true,
+			})
+			continue
+		}
 		lost(st)
 	}
 	for _, g := range gens {
@@ -155,5 +172,6 @@ func (t *Tail) resume(s *survey, now time.Time) bool {
 			t.log.Info().Str("file", g.name).Int64("generation", g.number).Int64("offset", g.offset).Int64("size", g.size).Msg("going on in log file")
 		}
 	}
+	slices.SortFunc(t.gens, func(a, b *generation) int { return cmp.Compare(a.number, b.number) })
 	return true
 }

@@ -24,6 +24,7 @@ type generation struct {
 	offset      int64  // read up to here
 	before      []byte // the bytes before offset, at most frontierSize
 	head        []byte // at most headSize bytes; never a part of an unfinished line
+	trail       []Crumb
 
 	limit    int64     // nothing is read from there on; 0 if not decided
 	searched int64     // no newline between offset and here, in a line longer than a buffer
@@ -205,6 +206,9 @@ func (g *generation) verifyHead() error { return holds(g.file, g.head, nil, 0) }
 // caller while the remembered one is short.
 func (g *generation) accept(p piece, newHead []byte, now time.Time) (start, end int64) {
 	start = g.offset
+	if p.tooLong == 0 {
+		g.trail = strew(g.trail, p.buf, len(p.data), start)
+	}
 	if p.tooLong > 0 {
 		g.offset += p.tooLong
 		if p.buf[len(p.buf)-1] == '\n' {
@@ -224,8 +228,8 @@ func (g *generation) accept(p piece, newHead []byte, now time.Time) (start, end 
 }
 
 // longerHead reads the beginning of the file up to end, if more of it is to be
-// remembered than now.
-func (g *generation) longerHead(end int64) ([]byte, error) {
+// remembered than now. data is what was read at offset just before.
+func (g *generation) longerHead(end int64, data []byte) ([]byte, error) {
 	want := min(end, headSize)
 	if want <= int64(len(g.head)) {
 		return nil, nil
@@ -236,6 +240,10 @@ func (g *generation) longerHead(end int64) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case int64(n) < want || !bytes.HasPrefix(head, g.head):
+		return nil, errChanged
+	}
+	// What was read first has no head to be verified by, other than itself.
+	if at := int64(len(head)) - g.offset; len(data) > 0 && at > 0 && !bytes.HasPrefix(data, head[g.offset:]) {
 		return nil, errChanged
 	}
 	return head, nil

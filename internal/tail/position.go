@@ -1,6 +1,7 @@
 package tail
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -52,6 +53,7 @@ type GenerationState struct {
 	Head   []byte   `json:"head,omitempty"`
 	Offset int64    `json:"offset"`
 	Before []byte   `json:"before,omitempty"`
+	Trail  []Crumb  `json:"trail,omitempty"`
 	// End is where reading ends, 0 if that is not decided, and BeforeEnd the bytes
 	// before it.
 	End       int64  `json:"end,omitempty"`
@@ -80,6 +82,9 @@ func (s *State) check() error {
 			return fmt.Errorf("generation %d: offset %d does not go with %d bytes before it", g.Number, g.Offset, len(g.Before))
 		case g.End != 0 && g.End < g.Offset || int64(len(g.BeforeEnd)) != min(g.End, frontierSize):
 			return fmt.Errorf("generation %d: end %d does not go with offset %d and %d bytes before it", g.Number, g.End, g.Offset, len(g.BeforeEnd))
+		case !slices.IsSortedFunc(g.Trail, func(a, b Crumb) int { return cmp.Compare(a.Offset, b.Offset) }),
+			len(g.Trail) > 0 && (g.Trail[0].Offset < frontierSize || g.Trail[len(g.Trail)-1].Offset > g.Offset):
+			return fmt.Errorf("generation %d: trail does not lead to offset %d", g.Number, g.Offset)
 		case len(g.Head) > headSize || int64(len(g.Head)) < min(g.Offset, headSize):
 			return fmt.Errorf("generation %d: head of %d bytes", g.Number, len(g.Head))
 		}
@@ -116,7 +121,7 @@ func (t *Tail) State(m Mark) State {
 			}
 			gs.Done, gs.Offset, gs.Before = true, g.offset, slices.Clone(g.before)
 		case g.number == m.Generation:
-			gs.Offset, gs.Before = m.Offset, slices.Clone(m.Before)
+			gs.Offset, gs.Before, gs.Trail = m.Offset, slices.Clone(m.Before), upTo(g.trail, m.Offset)
 		default:
 			gs.Offset, gs.Before = g.start, slices.Clone(g.startBefore)
 		}

@@ -118,7 +118,7 @@ func (t *Tail) yield(g *generation) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	rest := &generation{
-		id: g.id, name: g.name, file: g.file, live: true, head: g.head,
+		id: g.id, name: g.name, file: g.file, live: true, head: g.head, trail: g.trail,
 		start: g.offset, startBefore: clone(g.before), offset: g.offset, before: clone(g.before),
 		size: g.size, grown: g.grown,
 	}
@@ -130,7 +130,7 @@ func (t *Tail) yield(g *generation) {
 func (t *Tail) emit(g *generation, p piece, buf []byte, now time.Time) error {
 	b := &Block{Data: p.data, buf: p.buf, TooLong: p.tooLong, Read: now, pool: t.pool}
 	end := g.offset + int64(len(p.data)) + p.tooLong
-	head, err := g.longerHead(end)
+	head, err := g.longerHead(end, p.data)
 	if err == nil && p.tooLong > 0 {
 		b.from = clone(g.before)
 		b.file, err = duplicate(g.file)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"time"
 
@@ -23,21 +24,22 @@ type Reader struct {
 	Once  bool   `json:"once"`  // end at the end of what is there
 }
 
-const (
-	headSize     = 256 // of tail.GenerationState.Head
-	frontierSize = 512 // of tail.GenerationState.Before
-)
-
 // stored is the content of Reader.State: what tail had to know where the output
-// had Out bytes. It is stored before a line of another generation is recorded.
+// had Out bytes. It is stored before a line of another generation is recorded:
+// which generation comes next, and where one ended, can't be found out again.
+// What was recorded after it is read again, and left out by its positions.
 type stored struct {
 	Out  int64      `json:"out"`
 	Tail tail.State `json:"tail"`
 }
 
+// saveEvery is the longest time between two stored states. They are at random
+// places in the files.
+const saveEvery = 500 * time.Millisecond
+
 // Run reads until ctx ends, or, with Once, until the end of what is there.
 func (r Reader) Run(ctx context.Context) error {
-	state, out, err := r.resume()
+	state, recorded, out, err := r.resume()
 	if err != nil {
 		return err
 	}
@@ -53,7 +55,7 @@ func (r Reader) Run(ctx context.Context) error {
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- t.Run(ctx) }()
-	err = r.record(t, out)
+	err = r.record(t, recorded, out)
 	cancel()
 	for b := range t.Blocks() {
 		b.Release()
@@ -64,27 +66,34 @@ func (r Reader) Run(ctx context.Context) error {
 	return err
 }
 
-// record writes what t reads.
-func (r Reader) record(t *tail.Tail, out *Output) error {
+// record writes what t reads after the position up to which it was recorded.
+func (r Reader) record(t *tail.Tail, recorded tail.Position, out *Output) error {
 	var last tail.Position
-	var saved time.Time
+	var saveAt time.Time
 	for b := range t.Blocks() {
 		if b.TooLong > 0 {
 			return fmt.Errorf("line of %d bytes at %s", b.TooLong, b.Start)
 		}
-		// A state of long ago would do, but takes long to go on from.
-		if b.Decision || b.Start != last || saved.IsZero() || time.Since(saved) > time.Second {
-			if err := r.save(stored{out.end, t.State(b.Mark(b.Start.Offset, nil))}); err != nil {
+		data, start := b.Data, b.Start
+		if b.End.Generation == recorded.Generation && start.Offset < recorded.Offset || start.Generation < recorded.Generation {
+			again := len(data)
+			if start.Generation == recorded.Generation {
+				again = min(again, int(recorded.Offset-start.Offset))
+			}
+			data, start.Offset = data[again:], start.Offset+int64(again)
+		}
+		if b.Decision || len(data) > 0 && (start != last || time.Now().After(saveAt)) {
+			if err := r.save(stored{out.end, t.State(b.Mark(start.Offset, nil))}); err != nil {
 				return err
 			}
-			saved = time.Now()
+			saveAt = time.Now().Add(rand.N(saveEvery))
 		}
-		if len(b.Data) > 0 {
-			if err := out.Append(b.Start.Generation, b.Start.Offset, b.Data); err != nil {
+		if len(data) > 0 {
+			if err := out.Append(start.Generation, start.Offset, data); err != nil {
 				return err
 			}
+			last = b.End
 		}
-		last = b.End
 		b.Release()
 	}
 	return nil
@@ -102,43 +111,25 @@ func (r Reader) save(s stored) error {
 	return os.Rename(r.State+".new", r.State)
 }
 
-// resume returns the state at the end of the output, nil at a first start.
-func (r Reader) resume() (*tail.State, *Output, error) {
-	data, err := os.ReadFile(r.State)
-	if errors.Is(err, os.ErrNotExist) {
-		out, err := OpenOutput(r.Out)
-		return nil, out, err
-	}
-	if err != nil {
-		return nil, nil, err
-	}
+// resume returns the stored state, nil at a first start, and the position up to
+// which there are records.
+func (r Reader) resume() (*tail.State, tail.Position, *Output, error) {
+	recorded := tail.Position{Generation: -1}
 	var s stored
-	if err := json.Unmarshal(data, &s); err != nil {
-		return nil, nil, fmt.Errorf("read %s: %w", r.State, err)
+	data, err := os.ReadFile(r.State)
+	first := errors.Is(err, os.ErrNotExist)
+	if err == nil {
+		err = json.Unmarshal(data, &s)
 	}
-	out, err := openOutput(r.Out, s.Out, func(rec record) error { return advance(&s.Tail, rec) })
-	return &s.Tail, out, err
-}
-
-// advance moves a state past a record that was made after it.
-func advance(s *tail.State, rec record) error {
-	for i := range s.Generations {
-		g := &s.Generations[i]
-		if g.Number != rec.generation {
-			continue
-		}
-		if g.Offset != rec.offset {
-			return fmt.Errorf("record at %d:%d, but reading was at offset %d", rec.generation, rec.offset, g.Offset)
-		}
-		// The head reaches at least up to the position, unless it is complete.
-		if n := len(g.Head); n < headSize && n-int(g.Offset) < len(rec.data) {
-			head := append(g.Head[:n:n], rec.data[n-int(g.Offset):]...)
-			g.Head = head[:min(len(head), headSize)]
-		}
-		g.Offset += int64(len(rec.data))
-		before := append(g.Before[:len(g.Before):len(g.Before)], rec.data[max(0, len(rec.data)-frontierSize):]...)
-		g.Before = before[max(0, len(before)-frontierSize):]
+	if err != nil && !first {
+		return nil, recorded, nil, fmt.Errorf("read %s: %w", r.State, err)
+	}
+	out, err := openOutput(r.Out, s.Out, func(rec record) error {
+		recorded = tail.Position{Generation: rec.generation, Offset: rec.offset + int64(len(rec.data))}
 		return nil
+	})
+	if first {
+		return nil, recorded, out, err
 	}
-	return fmt.Errorf("record at %d:%d of a generation that was not stored", rec.generation, rec.offset)
+	return &s.Tail, recorded, out, err
 }

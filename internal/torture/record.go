@@ -47,7 +47,7 @@ func (o *Output) Append(generation, offset int64, lines []byte) error {
 // Close closes the file.
 func (o *Output) Close() error { return o.file.Close() }
 
-// OpenOutput opens the file of records to append to it. What a killed process
+// openOutput opens the file of records to append to it. What a killed process
 // has half written at its end is cut off. Records from offset from on are handed
 // to each; from has to be where a record begins.
 func openOutput(path string, from int64, each func(record) error) (*Output, error) {

@@ -1,0 +1,146 @@
+package tail
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// byHand is a Tail that looks and reads when told.
+type byHand struct {
+	*Tail
+	t    *testing.T
+	text string
+	last Mark
+}
+
+func handReader(t *testing.T, f *folder) *byHand {
+	tail, err := New(config(t, f.path))
+	must(t, err)
+	tail.watch = newWatch(f.dir, tail.log, true)
+	t.Cleanup(tail.cleanup)
+	return &byHand{Tail: tail, t: t}
+}
+
+// read looks and reads all there is.
+func (h *byHand) read() {
+	h.look(time.Now(), false)
+	for h.step(time.Now()) {
+		h.take()
+	}
+}
+
+func (h *byHand) take() {
+	if b := h.pending; b != nil {
+		h.text += string(b.Data)
+		h.last = b.Mark(b.End.Offset, nil)
+		b.Release()
+		h.pending = nil
+	}
+}
+
+// copytruncate copies a log without its last lines, which were written between
+// copy and truncation.
+func (f *folder) copytruncate(to string, window int) {
+	f.t.Helper()
+	text, err := os.ReadFile(f.path)
+	must(f.t, err)
+	must(f.t, os.WriteFile(f.path+to, text[:len(text)-window], 0o600))
+	must(f.t, os.Truncate(f.path, 0))
+}
+
+func TestCopyThatEndsBeforeThePositionIsNotReadAgain(t *testing.T) {
+	for _, lines := range []int{30, 1000, 100_000} {
+		for _, window := range []int{1, 32, 10 * 32, lines * 32 / 4} {
+			t.Run(fmt.Sprintf("%d lines, %d bytes read that are not in the copy", lines, window), func(t *testing.T) {
+				f := newFolder(t)
+				f.write(numbered(0, lines))
+				running := handReader(t, f)
+				running.read()
+				state := running.State(running.last)
+				f.copytruncate(".1", window)
+				f.write(numbered(lines, lines+10))
+				running.read()
+				same(t, split(running.text), split(numbered(0, lines+10)))
+				f.nothing(f.read(&state, numbered(lines, lines+10)))
+			})
+		}
+	}
+}
+
+func TestSeveralCopytruncatesBetweenTwoLooksAreReadInOrder(t *testing.T) {
+	for _, read := range []int{0, 50} {
+		t.Run(fmt.Sprintf("%d lines were read before", read), func(t *testing.T) {
+			f := newFolder(t)
+			f.write(numbered(0, read))
+			running := handReader(t, f)
+			running.read()
+			state := running.State(running.last)
+			for i := range 3 {
+				f.write(numbered(50*i+read, 50*i+50+read))
+				f.copytruncate(fmt.Sprintf("-2026112%d", i), 0)
+			}
+			f.write(numbered(150+read, 200))
+			running.read()
+			same(t, split(running.text), split(numbered(0, 200)))
+			f.nothing(f.read(&state, numbered(read, 200)))
+		})
+	}
+}
+
+func TestUnreadFileThatIsTruncatedWhileDownIsReadInOrder(t *testing.T) {
+	for name, rotate := range map[string]func(*folder){
+		"and truncated again": func(f *folder) { f.copytruncate("-20261122", 0) },
+		"and renamed":         func(f *folder) { f.rotate("-20261122") },
+	} {
+		t.Run(name, func(t *testing.T) { testUnreadFile(t, rotate) })
+	}
+}
+
+func testUnreadFile(t *testing.T, rotate func(*folder)) {
+	f := newFolder(t)
+	f.write(numbered(0, 50))
+	f.rotate("-20261120")
+	f.write(numbered(50, 100))
+	running := handReader(t, f)
+	running.look(time.Now(), false)
+	running.step(time.Now())
+	running.take()
+	same(t, split(running.text), split(numbered(0, 50)))
+	state := running.State(running.last) // knows the live file, of which nothing was read
+	f.copytruncate("-20261121", 0)
+	f.write(numbered(100, 150))
+	rotate(f)
+	f.write(numbered(150, 200))
+	f.nothing(f.read(&state, numbered(50, 200)))
+}
+
+// The crumbs are few, and where a copy is likely to end they are close.
+func TestTrailIsDenseOnlyNearItsEnd(t *testing.T) {
+	data := []byte(numbered(0, 32_768)) // 1 MiB
+	var trail []Crumb
+	offset := int64(0)
+	for _, n := range []int{1 << 20, 32, 64, 1 << 12, 1 << 20, 1 << 20, 512, 1 << 20} {
+		buf := data[:n]
+		if offset > 0 { // with the frontier
+			buf = append(data[len(data)-frontierSize:len(data):len(data)], data[:n]...)
+		}
+		trail = strew(trail, buf, n, offset)
+		offset += int64(n)
+		for i, c := range trail {
+			if i > 0 && c.Offset <= trail[i-1].Offset {
+				t.Fatalf("crumb at %d after %d", c.Offset, trail[i-1].Offset)
+			}
+		}
+	}
+	if len(trail) > 40 {
+		t.Errorf("got %d crumbs for %d bytes, want about two for each doubling", len(trail), offset)
+	}
+	for back := int64(1024); back < offset/4; back *= 2 {
+		upTo := upTo(trail, offset-back)
+		if n := len(upTo); n == 0 || upTo[n-1].Offset < offset-4*back {
+			t.Errorf("no crumb between %d and %d before the end: %v", back, 4*back, upTo)
+		}
+	}
+}
