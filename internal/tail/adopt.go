@@ -35,6 +35,11 @@ func (t *Tail) adopt(unknown []*found, now time.Time) {
 				t.number(&generation{id: f.id, name: f.path, copied: true, ended: true, offset: f.size, grown: now})
 				continue
 			}
+			if t.outdated() {
+				// It may be a copy of what was truncated just now.
+				t.rescan = true
+				return
+			}
 		}
 		g := &generation{id: f.id, name: f.path, file: f.take(), live: f.live, size: f.size, grown: now}
 		t.number(g)
@@ -44,6 +49,16 @@ func (t *Tail) adopt(unknown []*found, now time.Time) {
 	if older {
 		t.liveLast()
 	}
+}
+
+// outdated tells whether some file does not hold any more what was read of it.
+func (t *Tail) outdated() bool {
+	for _, g := range t.gens {
+		if !g.ended && errors.Is(holds(g.file, g.head, g.before, g.offset), errChanged) {
+			return true
+		}
+	}
+	return false
 }
 
 // liveLast gives the live file a new number, if nothing of it was read yet, so

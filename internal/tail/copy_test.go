@@ -116,6 +116,52 @@ func testUnreadFile(t *testing.T, rotate func(*folder)) {
 	f.nothing(f.read(&state, numbered(50, 200)))
 }
 
+func TestCopyOfAFileThatIsTruncatedDuringTheLookIsNotReadAgain(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 100))
+	running := handReader(t, f)
+	running.read()
+	f.write(numbered(100, 150))
+	f.copyFile(".1")
+	s, err := running.survey()
+	must(t, err)
+	must(t, os.Truncate(f.path, 0))
+	running.adopt(running.recognise(s, time.Now()), time.Now())
+	s.close()
+	f.write(numbered(150, 200))
+	running.read()
+	same(t, split(running.text), split(numbered(0, 200)))
+}
+
+func TestFileThatIsTruncatedBeforeItsTurnIsReadInOrder(t *testing.T) {
+	for name, look := range map[string]bool{"with a look at each copy": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			f := newFolder(t)
+			f.write(numbered(0, 50))
+			f.rotate("-20261120")
+			f.write(numbered(50, 100))
+			running := handReader(t, f)
+			running.look(time.Now(), false)
+			for i := range 3 {
+				f.copyFile(fmt.Sprintf("-2026112%d", i+1))
+				if look {
+					running.look(time.Now(), false)
+				}
+				must(t, os.Truncate(f.path, 0))
+				f.write(numbered(100+50*i, 150+50*i))
+				if look {
+					running.look(time.Now(), false)
+				}
+			}
+			for running.step(time.Now()) { // without a look of ours
+				running.take()
+			}
+			running.read()
+			same(t, split(running.text), split(numbered(0, 250)))
+		})
+	}
+}
+
 // The crumbs are few, and where a copy is likely to end they are close.
 func TestTrailIsDenseOnlyNearItsEnd(t *testing.T) {
 	data := []byte(numbered(0, 32_768)) // 1 MiB

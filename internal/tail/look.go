@@ -215,9 +215,10 @@ func (t *Tail) look(now time.Time, changed bool) {
 		t.started = true
 	}
 	unknown := t.recognise(s, now)
-	if g, _ := t.current(); g != nil {
-		err := g.look(now)
-		if changed || errors.Is(err, errChanged) {
+	current, _ := t.current()
+	for _, g := range slices.Clone(t.gens) {
+		// Of a file whose turn has not come only a head may be known, from a copy.
+		if !g.ended && (errors.Is(g.look(now), errChanged) || changed && g == current) {
 			unknown = t.truncated(g, s, unknown, now)
 		}
 	}

@@ -74,6 +74,15 @@ func (t *Tail) advance(now time.Time) (bool, error) {
 		t.need = p.need
 		return true, nil
 	}
+	if g.live && g.offset == 0 {
+		// It may have been truncated since it was found, with no byte known to show
+		// it. If so, what it held is in a copy that was there before these bytes.
+		t.look(now, false)
+		if first, _ := t.current(); first != g {
+			t.pool.give(buf)
+			return true, nil
+		}
+	}
 	t.need = 0
 	return true, t.emit(g, p, buf, now)
 }
