@@ -35,7 +35,7 @@ func (t *Tail) adopt(unknown []*found, now time.Time) {
 				t.number(&generation{id: f.id, name: f.path, copied: true, ended: true, offset: f.size, grown: now})
 				continue
 			}
-			if t.outdated() {
+			if t.overtaken() {
 				// It may be a copy of what was truncated just now.
 				t.rescan = true
 				return
@@ -51,8 +51,8 @@ func (t *Tail) adopt(unknown []*found, now time.Time) {
 	}
 }
 
-// outdated tells whether some file does not hold any more what was read of it.
-func (t *Tail) outdated() bool {
+// overtaken tells whether some file does not hold any more what was read of it.
+func (t *Tail) overtaken() bool {
 	for _, g := range t.gens {
 		if !g.ended && errors.Is(holds(g.file, g.head, g.before, g.offset), errChanged) {
 			return true

@@ -146,7 +146,9 @@ func (t *Tail) resume(s *survey, now time.Time) bool {
 		}
 		gens = append(gens, g)
 	}
-	if len(gone) > 0 && (s.rest != nil || s.live != nil && !errors.Is(s.live, os.ErrNotExist)) {
+	again := len(gone) > 0 && !t.searched
+	t.searched = t.searched || again
+	if again || len(gone) > 0 && (s.rest != nil || s.live != nil && !errors.Is(s.live, os.ErrNotExist)) {
 		for _, g := range gens {
 			g.close()
 		}

@@ -126,11 +126,39 @@ func TestCopyOfAFileThatIsTruncatedDuringTheLookIsNotReadAgain(t *testing.T) {
 	s, err := running.survey()
 	must(t, err)
 	must(t, os.Truncate(f.path, 0))
-	running.adopt(running.recognise(s, time.Now()), time.Now())
+	running.learn(s, nil, time.Now())
 	s.close()
 	f.write(numbered(150, 200))
 	running.read()
 	same(t, split(running.text), split(numbered(0, 200)))
+}
+
+func TestCopyThatIsMadeDuringTheLookIsReadOn(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 100))
+	running := handReader(t, f)
+	running.read()
+	state := running.State(running.last)
+	f.write(numbered(100, 150))
+	again := handReader(t, f)
+	again.cfg.State = &state
+	var surveys []*survey
+	for _, h := range []*byHand{running, again} {
+		s, err := h.survey()
+		must(t, err)
+		surveys = append(surveys, s)
+	}
+	f.copytruncate(".1", 0)
+	f.write(numbered(150, 160))
+	for i, h := range []*byHand{running, again} {
+		if more := h.learn(surveys[i], nil, time.Now()); more != (h == again) {
+			t.Errorf("reader %d: got %t for another survey", i, more)
+		}
+		surveys[i].close()
+		h.read()
+	}
+	same(t, split(running.text), split(numbered(0, 160)))
+	same(t, split(again.text), split(numbered(100, 160)))
 }
 
 func TestFileThatIsTruncatedBeforeItsTurnIsReadInOrder(t *testing.T) {

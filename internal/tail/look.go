@@ -193,38 +193,58 @@ func (s *survey) blame(live bool, err error) {
 func (t *Tail) look(now time.Time, changed bool) {
 	t.scanned, t.rescan = now, false
 	t.watch.ensure()
-	s, err := t.survey()
-	if err != nil {
-		t.dirErr = err
-		t.tell(now)
-		return
-	}
-	defer s.close()
-	defer func() {
+	gone := t.outdated(now, changed)
+	for again := true; again; {
+		s, err := t.survey()
+		if err != nil {
+			t.dirErr = err
+			t.tell(now)
+			return
+		}
+		again = t.learn(s, gone, now)
+		s.close()
 		t.dirErr, t.liveErr, t.restErr = nil, s.live, s.rest
-		t.tell(now)
-	}()
+	}
+	t.tell(now)
+}
 
+// outdated are the generations whose files do not hold any more what was read of
+// them. This has to be known before the directory is listed: the copies of what
+// was truncated by then are in the list.
+func (t *Tail) outdated(now time.Time, changed bool) (gone []*generation) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	current, _ := t.current()
+	for _, g := range t.gens {
+		// Of a file whose turn has not come only a head may be known, from a copy.
+		if !g.ended && (errors.Is(g.look(now), errChanged) || changed && g == current) {
+			gone = append(gone, g)
+		}
+	}
+	return gone
+}
+
+// learn takes in what a survey saw. It reports whether another one is needed at
+// once.
+func (t *Tail) learn(s *survey, gone []*generation, now time.Time) (again bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.started {
+		before := t.searched
 		// A file that a position is in and that can't be opened is not gone.
 		if !t.begin(s, now) {
-			return
+			return t.searched != before
 		}
 		t.started = true
 	}
 	unknown := t.recognise(s, now)
-	current, _ := t.current()
-	for _, g := range slices.Clone(t.gens) {
-		// Of a file whose turn has not come only a head may be known, from a copy.
-		if !g.ended && (errors.Is(g.look(now), errChanged) || changed && g == current) {
-			unknown = t.truncated(g, s, unknown, now)
-		}
+	for _, g := range gone {
+		unknown = t.truncated(g, s, unknown, now)
 	}
 	t.adopt(unknown, now)
 	t.forget(now)
 	t.measure(now)
+	return false
 }
 
 // recognise updates what is known of the files seen and returns those that are

@@ -103,6 +103,9 @@ type Tail struct {
 	pending *Block // read, not handed over yet
 	watch   *watch
 	started bool // the first look at the directory has been taken
+	// searched says that a position was looked for in vain once. It may have been
+	// truncated and its copy made while that look was taken.
+	searched bool
 
 	scanned  time.Time // when the directory was last looked at
 	rescan   bool      // it has to be looked at before the next read
