@@ -85,7 +85,7 @@ func (t *Tail) original(f *found) *generation {
 		switch {
 		case g.copied:
 		case g.file != nil:
-			if f.size <= g.size && samePart(f.file, g.file, 0, headSize) &&
+			if samePart(f.file, g.file, 0, headSize) &&
 				samePart(f.file, g.file, max(0, f.size-frontierSize), f.size) {
 				if g.offset == 0 {
 					// The copy counts as read because g will be. If g is truncated

@@ -117,9 +117,9 @@ func (t *Tail) resume(s *survey, now time.Time) bool {
 	}
 	var gone []GenerationState
 	for _, st := range t.cfg.State.Generations {
-		if !st.Done && st.Offset == 0 && st.End == 0 && len(st.Head) == 0 && byKey[st.File.key()] != nil {
-			// Nothing was read of it. What it holds now may be newer than what only a
-			// copy holds, so it is found like any other.
+		if !st.Done && st.Offset == 0 && len(st.Head) == 0 && st.Name == t.cfg.Path && byKey[st.File.key()] != nil {
+			// Nothing was read of the live file. What it holds now may be newer than
+			// what only a copy holds, so it is found like any other.
 			continue
 		}
 		g := &generation{

@@ -98,6 +98,23 @@ func TestUnreadFileThatIsTruncatedWhileDownIsReadInOrder(t *testing.T) {
 	}
 }
 
+func TestUnreadFilesKeepTheirOrderThroughARestart(t *testing.T) {
+	f := newFolder(t)
+	for i := range 3 {
+		f.write(numbered(50*i, 50*i+50))
+		f.rotate(fmt.Sprintf("-2026112%d", i))
+	}
+	f.write(numbered(150, 200))
+	running := handReader(t, f)
+	running.look(time.Now(), false)
+	running.step(time.Now())
+	running.take()
+	f.copyFile("-20261123") // of which the live file's head is known
+	running.look(time.Now(), false)
+	state := running.State(running.last)
+	f.nothing(f.read(&state, numbered(50, 200)))
+}
+
 func testUnreadFile(t *testing.T, rotate func(*folder)) {
 	f := newFolder(t)
 	f.write(numbered(0, 50))
@@ -131,6 +148,17 @@ func TestCopyOfAFileThatIsTruncatedDuringTheLookIsNotReadAgain(t *testing.T) {
 	f.write(numbered(150, 200))
 	running.read()
 	same(t, split(running.text), split(numbered(0, 200)))
+}
+
+func TestCopyOfWhatWasNotReadYetIsKnown(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 100))
+	running := handReader(t, f)
+	running.read()
+	f.write(numbered(100, 150))
+	f.copyFile(".1")
+	running.read()
+	same(t, split(running.text), split(numbered(0, 150)))
 }
 
 func TestCopyThatIsMadeDuringTheLookIsReadOn(t *testing.T) {
@@ -188,6 +216,25 @@ func TestFileThatIsTruncatedBeforeItsTurnIsReadInOrder(t *testing.T) {
 			same(t, split(running.text), split(numbered(0, 250)))
 		})
 	}
+}
+
+// It is deleted, or moved where nobody looks, while the directory is looked at.
+func TestFileThatGoesWhileItIsFoundIsRead(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 50))
+	f.rotate(".1")
+	f.write(numbered(50, 100))
+	running := handReader(t, f)
+	opened := make(map[string]*found)
+	s, _, err := running.list(opened)
+	must(t, err)
+	must(t, os.Remove(f.path+".1"))
+	s, _, err = running.list(opened)
+	must(t, err)
+	running.learn(s, nil, time.Now())
+	s.close()
+	running.read()
+	same(t, split(running.text), split(numbered(0, 100)))
 }
 
 // The crumbs are few, and where a copy is likely to end they are close.

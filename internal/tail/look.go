@@ -71,13 +71,13 @@ func (s *survey) close() {
 // are such it lists again until nothing has changed: a rename between reading the
 // names and looking at the files can hide one, or show two in the wrong order.
 func (t *Tail) survey() (*survey, error) {
-	opened := make(map[string]*os.File)
+	opened := make(map[string]*found)
 	var before map[string]string
 	for range 20 {
 		s, names, err := t.list(opened)
 		if err != nil {
 			for _, f := range opened {
-				_ = f.Close()
+				_ = f.file.Close()
 			}
 			return nil, err
 		}
@@ -91,8 +91,8 @@ func (t *Tail) survey() (*survey, error) {
 }
 
 // list lists the log's files once, and which file each name leads to. opened is
-// the descriptors of those that are not known; it is brought up to date.
-func (t *Tail) list(opened map[string]*os.File) (*survey, map[string]string, error) {
+// those that are not known, open; it is brought up to date.
+func (t *Tail) list(opened map[string]*found) (*survey, map[string]string, error) {
 	names, err := t.readNames()
 	if err != nil {
 		return nil, nil, err
@@ -116,13 +116,13 @@ func (t *Tail) list(opened map[string]*os.File) (*survey, map[string]string, err
 		used[key] = true
 		s.files = append(s.files, f)
 		if f.file != nil {
-			opened[key] = f.file
+			opened[key] = f
 		}
 	}
-	for key, file := range opened {
+	for key, f := range opened {
 		if !used[key] {
-			_ = file.Close()
-			delete(opened, key)
+			f.live = false // deleted since it was opened, or moved away: read all the same
+			s.files = append(s.files, f)
 		}
 	}
 	if (len(s.files) == 0 || !s.files[0].live) && s.live == nil {
@@ -132,7 +132,7 @@ func (t *Tail) list(opened map[string]*os.File) (*survey, map[string]string, err
 }
 
 // inspect looks at one name, and opens the file if it is not known.
-func (t *Tail) inspect(name string, opened map[string]*os.File) (*found, error) {
+func (t *Tail) inspect(name string, opened map[string]*found) (*found, error) {
 	f := &found{path: filepath.Join(t.dir, name), live: name == t.base}
 	id, st, err := identifyPath(f.path)
 	if err == nil {
@@ -147,8 +147,8 @@ func (t *Tail) inspect(name string, opened map[string]*os.File) (*found, error) 
 	if t.byFile[id.key()] != nil {
 		return f, nil
 	}
-	if file := opened[id.key()]; file != nil {
-		f.file = file
+	if o := opened[id.key()]; o != nil {
+		f.file = o.file
 		return f, nil
 	}
 	err = f.open()

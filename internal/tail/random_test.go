@@ -14,17 +14,28 @@ import (
 // log, against what has to be read: line after line.
 type program struct {
 	*folder
-	rng     *rand.Rand
-	w       *os.File
-	next    int // number of the next line
-	half    bool
-	files   int // rotated so far
-	reader  *reader
-	state   *State
-	from    int // number of the first line that the reader has to read
-	copying bool
-	clock   string       // another folder
-	dealt   map[int]bool // numbers of lines dealt with before a crash, if copying
+	rng    *rand.Rand
+	w      *os.File
+	next   int // number of the next line
+	half   bool
+	files  int // rotated so far
+	reader *reader
+	state  *State
+	last   int          // number of the last line dealt with before a crash
+	clock  string       // another folder
+	dealt  map[int]bool // numbers of lines dealt with before a crash
+	// may are the lines that need not be read: truncated in place, or in a file
+	// that nobody can find any more since its reader crashed.
+	may   map[int]bool
+	spans []*span // the files, the live one last
+}
+
+// span is the lines of one file, which nobody else has: all from from on, up to
+// to if the file is not the live one any more.
+type span struct {
+	from, to int
+	path     string
+	gone     bool // deleted, or where no new reader looks
 }
 
 func (p *program) line() string { return fmt.Sprintf("%08d %s", p.next, "................") }
@@ -57,23 +68,39 @@ func (p *program) write() {
 	p.put(b.String())
 }
 
+func (p *program) live() *span { return p.spans[len(p.spans)-1] }
+
 func (p *program) rotate() {
 	if info, err := p.w.Stat(); err != nil || info.Size() == 0 {
 		return // an empty rotated file is left alone until it has bytes, and then is late
 	}
 	p.files++
-	switch p.rng.IntN(3) {
+	old := p.live()
+	switch p.rng.IntN(4) {
 	case 0: // as logrotate
-		for n := 40; n > 0; n-- {
+		for n := 60; n > 0; n-- {
 			from := fmt.Sprintf("%s.%d", p.path, n)
 			if _, err := os.Stat(from); err == nil {
-				must(p.t, os.Rename(from, fmt.Sprintf("%s.%d", p.path, n+1)))
+				to := fmt.Sprintf("%s.%d", p.path, n+1)
+				must(p.t, os.Rename(from, to))
+				for _, s := range p.spans {
+					if s.path == from {
+						s.path = to
+					}
+				}
 			}
 		}
-		p.folder.rotate(".1")
+		old.path = p.path + ".1"
+	case 1:
+		if p.held(p.path) { // a reader follows it anywhere
+			old.path, old.gone = filepath.Join(p.clock, fmt.Sprintf("old-%d", p.files)), true
+			break
+		}
+		fallthrough
 	default:
-		p.folder.rotate(fmt.Sprintf("-20261122%05d", p.files))
+		old.path = fmt.Sprintf("%s-20261122%05d", p.path, p.files)
 	}
+	must(p.t, os.Rename(p.path, old.path))
 	if p.rng.IntN(2) == 0 { // a writer that reopens late, after a new file is there
 		must(p.t, os.WriteFile(p.path, nil, 0o600))
 		for range p.rng.IntN(3) {
@@ -85,6 +112,54 @@ func (p *program) rotate() {
 	must(p.t, p.w.Close())
 	p.pause()
 	p.w = p.writer(p.path)
+	old.to = p.next
+	p.spans = append(p.spans, &span{from: p.next, path: p.path})
+}
+
+// held tells whether this process has a file open for reading.
+func (p *program) held(path string) bool {
+	want, err := os.Stat(path)
+	must(p.t, err)
+	fds, err := os.ReadDir("/proc/self/fd")
+	must(p.t, err)
+	for _, fd := range fds {
+		link := "/proc/self/fd/" + fd.Name()
+		if got, err := os.Stat(link); err == nil && os.SameFile(got, want) {
+			if info, err := os.Lstat(link); err == nil && info.Mode()&0o200 == 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// delete deletes a rotated file. A reader that has it open reads it all the same.
+func (p *program) delete() {
+	s := p.spans[p.rng.IntN(len(p.spans))]
+	if s == p.live() || s.gone {
+		return
+	}
+	if !p.held(s.path) {
+		p.excuse(s)
+	}
+	must(p.t, os.Remove(s.path))
+	s.gone = true
+}
+
+func (p *program) excuse(s *span) {
+	for n := s.from; n < s.to; n++ {
+		p.may[n] = true
+	}
+}
+
+// truncate destroys what was not read.
+func (p *program) truncate() {
+	p.finish()
+	s := p.live()
+	s.to = p.next
+	p.excuse(s)
+	must(p.t, p.w.Truncate(0))
+	s.from = p.next
 }
 
 // copytruncate is without its own window: nothing is written between copy and
@@ -95,8 +170,13 @@ func (p *program) copytruncate() {
 		return // so short a copy is read, to be safe
 	}
 	p.files++
+	s := p.live()
 	p.copyFile(fmt.Sprintf("-20261122%05d", p.files))
 	must(p.t, p.w.Truncate(0))
+	p.pause()
+	p.spans = append(p.spans[:len(p.spans)-1],
+		&span{from: s.from, to: p.next, path: fmt.Sprintf("%s-20261122%05d", p.path, p.files)},
+		&span{from: p.next, path: p.path})
 }
 
 // pause waits until the kernel's clock of file times has moved, so that the order
@@ -120,19 +200,22 @@ func (p *program) pause() {
 func (p *program) crash() {
 	p.reader.stop()
 	p.check()
-	n := len(p.reader.settled)
-	if n == 0 {
-		return
+	if n := len(p.reader.settled); n > 0 {
+		i := p.rng.IntN(n)
+		p.state = p.reader.stateAt(i)
+		p.deal(p.reader.settled[i].lines)
 	}
-	i := p.rng.IntN(n)
-	p.state = p.reader.stateAt(i)
-	p.from += p.reader.settled[i].lines
-	p.deal(p.reader.settled[i].lines)
+	for _, s := range p.spans {
+		if s.gone {
+			p.excuse(s)
+		}
+	}
 }
 
 func (p *program) deal(n int) {
 	for _, line := range p.reader.got()[:n] {
-		p.dealt[p.number(line)] = true
+		p.last = p.number(line)
+		p.dealt[p.last] = true
 	}
 }
 
@@ -150,18 +233,21 @@ func (p *program) begin() {
 	p.reader = start(p.t, cfg)
 }
 
-// check compares what the reader has read with what it had to: with renames
-// alone, each line after the one before it. A truncated file has no such order
-// yet, and there it is only checked in the end that none is missing.
+// check compares what the reader has read with what it had to: each line after
+// the one before it.
 func (p *program) check() {
 	p.t.Helper()
-	last := p.from - 1
+	last := p.last
 	for i, line := range p.reader.got() {
 		n := p.number(line)
-		if n != last+1 && !p.copying {
+		if n <= last {
 			p.t.Fatalf("line %d: got number %d after %d", i, n, last)
 		}
-		last = n
+		for last++; last < n; last++ {
+			if !p.may[last] {
+				p.t.Fatalf("line %d: got number %d, but %d is missing", i, n, last)
+			}
+		}
 	}
 }
 
@@ -172,7 +258,7 @@ func (p *program) missing() int {
 		read[p.number(line)] = true
 	}
 	for n := range p.next {
-		if !read[n] && !p.dealt[n] {
+		if !read[n] && !p.dealt[n] && !p.may[n] {
 			return n
 		}
 	}
@@ -181,24 +267,35 @@ func (p *program) missing() int {
 
 func TestRandomPrograms(t *testing.T) {
 	seeds := []uint64{1, 2, 3, rand.Uint64(), rand.Uint64()}
-	for _, copying := range []bool{false, true} {
+	for _, truncating := range []bool{false, true} {
 		for _, seed := range seeds {
-			t.Run(fmt.Sprintf("seed %d copying %v", seed, copying), func(t *testing.T) {
+			t.Run(fmt.Sprintf("seed %d truncating %t", seed, truncating), func(t *testing.T) {
 				t.Parallel()
-				p := &program{clock: t.TempDir(), folder: newFolder(t), rng: rand.New(rand.NewPCG(seed, 0)), copying: copying, dealt: make(map[int]bool)}
+				t.Logf("seed %d", seed)
+				p := &program{
+					clock: t.TempDir(), folder: newFolder(t), rng: rand.New(rand.NewPCG(seed, 0)),
+					last: -1, dealt: make(map[int]bool), may: make(map[int]bool),
+				}
+				p.spans = []*span{{path: p.path}}
 				p.w = p.writer(p.path)
 				p.begin()
-				for range 60 {
-					switch p.rng.IntN(8) {
+				for range 80 {
+					switch p.rng.IntN(10) {
 					case 0, 1, 2, 3:
 						p.write()
 					case 4, 5:
 						p.rotate()
 					case 6:
-						if copying {
+						p.delete()
+					case 7:
+						if truncating {
 							p.copytruncate()
 						}
-					case 7:
+					case 8:
+						if truncating && p.rng.IntN(2) == 0 {
+							p.truncate()
+						}
+					case 9:
 						p.crash()
 						for range p.rng.IntN(3) { // rotations while nobody reads
 							p.write()

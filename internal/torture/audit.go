@@ -89,17 +89,25 @@ func (l *ledger) find(raw []byte) (spot, bool) {
 		at := l.whole[seq]
 		return at, at.epoch >= 0
 	}
-	// Of equal parts, such as a newline alone, the next that was not read.
+	// Of equal parts, such as a newline alone, the next one, if it was not read,
+	// else any that was not.
 	spots := l.parts[string(raw)]
-	for _, at := range spots {
-		if l.epochs[at.epoch].times[at.piece] == 0 {
+	best := -1
+	for i, at := range spots {
+		if l.epochs[at.epoch].times[at.piece] > 0 {
+			continue
+		}
+		if l.last.before(at) {
 			return at, true
 		}
+		if best < 0 {
+			best = i
+		}
 	}
-	if len(spots) > 0 {
-		return spots[0], true
+	if len(spots) == 0 {
+		return spot{}, false
 	}
-	return spot{}, false
+	return spots[max(best, 0)], true
 }
 
 func (l *ledger) name(s spot) string {

@@ -139,6 +139,27 @@ func TestALineThatATruncationCutIsTwoParts(t *testing.T) {
 	}
 }
 
+// Two files that end with the same part of a line, of which the first need not be
+// read.
+func TestEqualPartsAreToldByTheirPlace(t *testing.T) {
+	l := newLedger(newText(7))
+	var read []byte
+	for range 2 {
+		e := l.begin()
+		seq := l.number()
+		n := l.text.length(seq)
+		l.add(e, piece{seq, 0, uint16(n)})
+		read = l.text.line(read, seq)
+		l.add(e, piece{l.number(), 0, 2})
+		l.truncate(e, int64(n), window)
+	}
+	l.take(record{data: read[:l.text.length(0)]})
+	l.take(record{data: append(read[l.text.length(0):], "00"...)})
+	if got, examples := l.verdict(); got != (Count{Read: 3, Window: 1}) {
+		t.Errorf("got %+v, want one part of the window that was not read\n%q", got, examples)
+	}
+}
+
 // What is not read of a deleted file is excused from the reader's death on, and
 // only that.
 func TestADeletedFileMustBeReadByAReaderThatHasIt(t *testing.T) {
