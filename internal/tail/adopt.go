@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func clone(b []byte) []byte { return append([]byte(nil), b...) }
@@ -21,12 +23,12 @@ func (t *Tail) number(g *generation) {
 // adopt makes generations of unknown files: the oldest first, the live one last.
 func (t *Tail) adopt(unknown []*found, now time.Time) {
 	sortOldestFirst(unknown)
-	older := false
+	var fresh []*found
 	for _, f := range unknown {
 		if f.file == nil {
 			continue
 		}
-		if !f.live && f.size == 0 {
+		if !f.live && !f.gone && f.size == 0 {
 			continue // nothing to read, and too early to tell whether it is a copy
 		}
 		if !f.live {
@@ -38,16 +40,42 @@ func (t *Tail) adopt(unknown []*found, now time.Time) {
 			if t.overtaken() {
 				// It may be a copy of what was truncated just now.
 				t.rescan = true
-				return
+				break
 			}
 		}
-		g := &generation{id: f.id, name: f.path, file: f.take(), live: f.live, size: f.size, grown: now}
-		t.number(g)
-		older = older || !g.live
+		t.number(&generation{id: f.id, name: f.path, file: f.take(), live: f.live, size: f.size, grown: now})
+		fresh = append(fresh, f)
+	}
+	if slices.ContainsFunc(fresh, func(f *found) bool { return !f.live }) {
+		t.renumber(fresh)
+	}
+	for _, f := range fresh {
+		g := t.byFile[f.id.key()]
 		t.log.Info().Str("file", g.name).Int64("generation", g.number).Int64("size", g.size).Msg("new log file")
 	}
-	if older {
-		t.liveLast()
+}
+
+// renumber brings fresh generations into their order with the file that was the
+// live one before this look, if nothing of that was read yet: several rotations
+// may lie between two looks, so what was found later may hold what was written
+// before.
+func (t *Tail) renumber(fresh []*found) {
+	for _, g := range t.gens {
+		if (g.live || g.wasLive) && !g.ended && g.offset == g.start {
+			f := &found{path: g.name, id: g.id, live: g.live}
+			if _, st, err := identify(g.file); err == nil {
+				f.mtime = unix.TimespecToNsec(st.Mtim)
+			}
+			if t.byFile[f.id.key()] == g && !slices.ContainsFunc(fresh, func(o *found) bool { return o.id.key() == f.id.key() }) {
+				fresh = append(fresh, f)
+			}
+		}
+	}
+	sortOldestFirst(fresh)
+	for _, f := range fresh {
+		g := t.byFile[f.id.key()]
+		t.gens = slices.DeleteFunc(t.gens, func(o *generation) bool { return o == g })
+		t.number(g)
 	}
 }
 
@@ -59,19 +87,6 @@ func (t *Tail) overtaken() bool {
 		}
 	}
 	return false
-}
-
-// liveLast gives the live file a new number, if nothing of it was read yet, so
-// that the rotated files that were found after it come first: several rotations
-// may lie between two looks.
-func (t *Tail) liveLast() {
-	for i, g := range t.gens {
-		if g.live && !g.ended && g.offset == g.start && i < len(t.gens)-1 {
-			t.gens = slices.Delete(t.gens, i, i+1)
-			t.number(g)
-			return
-		}
-	}
 }
 
 // original returns the generation that f is a copy of, as copytruncate or a

@@ -140,7 +140,7 @@ func TestCopyOfAFileThatIsTruncatedDuringTheLookIsNotReadAgain(t *testing.T) {
 	running.read()
 	f.write(numbered(100, 150))
 	f.copyFile(".1")
-	s, err := running.survey()
+	s, err := running.survey(make(map[string]*found))
 	must(t, err)
 	must(t, os.Truncate(f.path, 0))
 	running.learn(s, nil, time.Now())
@@ -172,7 +172,7 @@ func TestCopyThatIsMadeDuringTheLookIsReadOn(t *testing.T) {
 	again.cfg.State = &state
 	var surveys []*survey
 	for _, h := range []*byHand{running, again} {
-		s, err := h.survey()
+		s, err := h.survey(make(map[string]*found))
 		must(t, err)
 		surveys = append(surveys, s)
 	}
@@ -187,6 +187,21 @@ func TestCopyThatIsMadeDuringTheLookIsReadOn(t *testing.T) {
 	}
 	same(t, split(running.text), split(numbered(0, 160)))
 	same(t, split(again.text), split(numbered(100, 160)))
+}
+
+func TestUnreadFileThatIsTruncatedAndRenamedIsReadInOrder(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 50))
+	f.rotate("-20261120")
+	f.write(numbered(50, 100))
+	running := handReader(t, f)
+	running.look(time.Now(), false)
+	f.copytruncate("-20261121", 0)
+	f.write(numbered(100, 150))
+	f.rotate("-20261122")
+	f.write(numbered(150, 200))
+	running.read()
+	same(t, split(running.text), split(numbered(0, 200)))
 }
 
 func TestFileThatIsTruncatedBeforeItsTurnIsReadInOrder(t *testing.T) {
@@ -216,6 +231,27 @@ func TestFileThatIsTruncatedBeforeItsTurnIsReadInOrder(t *testing.T) {
 			same(t, split(running.text), split(numbered(0, 250)))
 		})
 	}
+}
+
+func TestEndOfAGenerationIsKeptThroughRestarts(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 100))
+	running := handReader(t, f)
+	running.look(time.Now(), false)
+	running.step(time.Now())
+	begin := running.pending.Mark(0, nil)
+	running.take()
+	f.write(numbered(100, 150))
+	f.copytruncate(".1", 0)
+	f.write(numbered(150, 160))
+	running.read() // the first 100 lines are one generation, the rest of the copy another
+	same(t, split(running.text), split(numbered(0, 160)))
+	state := running.State(begin)
+	again := handReader(t, f)
+	again.cfg.State, again.nextNumber = &state, state.Next
+	again.look(time.Now(), false)
+	state = again.State(begin)
+	f.read(&state, numbered(0, 160))
 }
 
 // It is deleted, or moved where nobody looks, while the directory is looked at.

@@ -26,14 +26,16 @@ type generation struct {
 	head        []byte // at most headSize bytes; never a part of an unfinished line
 	trail       []Crumb
 
-	limit    int64     // nothing is read from there on; 0 if not decided
-	searched int64     // no newline between offset and here, in a line longer than a buffer
-	size     int64     // when last looked at
-	grown    time.Time // when size last changed, or it was found
-	live     bool      // the path names it
-	ended    bool      // nothing more is read from it
-	copied   bool      // holds what another generation holds: never read
-	missing  time.Time // since when no name in the directory leads to it; zero if one does
+	limit       int64     // nothing is read from there on; 0 if not decided
+	limitBefore []byte    // the bytes before limit
+	searched    int64     // no newline between offset and here, in a line longer than a buffer
+	size        int64     // when last looked at
+	grown       time.Time // when size last changed, or it was found
+	live        bool      // the path names it
+	wasLive     bool      // at the look before
+	ended       bool      // nothing more is read from it
+	copied      bool      // holds what another generation holds: never read
+	missing     time.Time // since when no name in the directory leads to it; zero if one does
 }
 
 // errChanged says that the bytes read before are not there any more: the file

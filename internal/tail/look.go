@@ -19,6 +19,7 @@ type found struct {
 	size  int64
 	mtime int64 // nanoseconds
 	live  bool  // the log's path itself
+	gone  bool  // no name leads to it any more
 	file  *os.File
 }
 
@@ -70,10 +71,10 @@ func (s *survey) close() {
 // survey lists the log's files and opens those that are not known. Where there
 // are such it lists again until nothing has changed: a rename between reading the
 // names and looking at the files can hide one, or show two in the wrong order.
-func (t *Tail) survey() (*survey, error) {
-	opened := make(map[string]*found)
+// opened is what another survey has opened just before.
+func (t *Tail) survey(opened map[string]*found) (*survey, error) {
 	var before map[string]string
-	for range 20 {
+	for i := 0; ; i++ {
 		s, names, err := t.list(opened)
 		if err != nil {
 			for _, f := range opened {
@@ -81,13 +82,11 @@ func (t *Tail) survey() (*survey, error) {
 			}
 			return nil, err
 		}
-		if len(opened) == 0 || maps.Equal(names, before) {
+		if len(opened) == 0 || maps.Equal(names, before) || i == 20 {
 			return s, nil
 		}
 		before = names
 	}
-	s, _, err := t.list(opened)
-	return s, err
 }
 
 // list lists the log's files once, and which file each name leads to. opened is
@@ -121,7 +120,11 @@ func (t *Tail) list(opened map[string]*found) (*survey, map[string]string, error
 	}
 	for key, f := range opened {
 		if !used[key] {
-			f.live = false // deleted since it was opened, or moved away: read all the same
+			// Deleted since it was opened, or moved away: read all the same.
+			f.live, f.gone = false, true
+			if _, st, err := identify(f.file); err == nil {
+				f.size, f.mtime = st.Size, unix.TimespecToNsec(st.Mtim)
+			}
 			s.files = append(s.files, f)
 		}
 	}
@@ -144,15 +147,30 @@ func (t *Tail) inspect(name string, opened map[string]*found) (*found, error) {
 		return nil, &os.PathError{Op: "open", Path: f.path, Err: err}
 	}
 	f.id, f.size, f.mtime = id, st.Size, unix.TimespecToNsec(st.Mtim)
-	if t.byFile[id.key()] != nil {
-		return f, nil
+	if !f.known(t, opened) {
+		// By now the path may name another file. What was opened is what counts: it
+		// may be gone when the path is looked at again.
+		file, err := openRegular(f.path)
+		if err != nil {
+			return f, err
+		}
+		if f.id, st, err = identify(file); err != nil || f.known(t, opened) {
+			_ = file.Close()
+			return f, err
+		}
+		f.file, f.size, f.mtime = file, st.Size, unix.TimespecToNsec(st.Mtim)
 	}
-	if o := opened[id.key()]; o != nil {
+	return f, nil
+}
+
+// known tells whether the file need not be opened, and takes its descriptor if it
+// was just now.
+func (f *found) known(t *Tail, opened map[string]*found) bool {
+	o := opened[f.id.key()]
+	if o != nil {
 		f.file = o.file
-		return f, nil
 	}
-	err = f.open()
-	return f, err
+	return o != nil || t.byFile[f.id.key()] != nil
 }
 
 // unsureError is why it can't be told which file a path names.
@@ -194,16 +212,18 @@ func (t *Tail) look(now time.Time, changed bool) {
 	t.scanned, t.rescan = now, false
 	t.watch.ensure()
 	gone := t.outdated(now, changed)
+	opened := make(map[string]*found)
 	for again := true; again; {
-		s, err := t.survey()
+		s, err := t.survey(opened)
 		if err != nil {
 			t.dirErr = err
-			t.tell(now)
-			return
+			break
 		}
 		again = t.learn(s, gone, now)
-		s.close()
 		t.dirErr, t.liveErr, t.restErr = nil, s.live, s.rest
+		if !again {
+			s.close()
+		}
 	}
 	t.tell(now)
 }
@@ -252,7 +272,7 @@ func (t *Tail) learn(s *survey, gone []*generation, now time.Time) (again bool) 
 func (t *Tail) recognise(s *survey, now time.Time) (unknown []*found) {
 	seen := make(map[*generation]bool)
 	for _, g := range t.gens {
-		g.live = g.live && s.unsure
+		g.wasLive, g.live = g.live, g.live && s.unsure
 	}
 	for _, f := range s.files {
 		g := t.byFile[f.id.key()]

@@ -125,8 +125,12 @@ func (t *Tail) State(m Mark) State {
 		default:
 			gs.Offset, gs.Before = g.start, slices.Clone(g.startBefore)
 		}
-		if g.ended && !gs.Done {
+		switch {
+		case gs.Done:
+		case g.ended:
 			gs.End, gs.BeforeEnd = g.offset, slices.Clone(g.before)
+		default:
+			gs.End, gs.BeforeEnd = g.limit, slices.Clone(g.limitBefore)
 		}
 		s.Generations = append(s.Generations, gs)
 	}

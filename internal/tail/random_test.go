@@ -68,6 +68,11 @@ func (p *program) write() {
 	p.put(b.String())
 }
 
+// note says what was done, in the log of a test that failed.
+func (p *program) note(format string, args ...any) {
+	p.t.Logf("%d lines: "+format, append([]any{p.next}, args...)...)
+}
+
 func (p *program) live() *span { return p.spans[len(p.spans)-1] }
 
 func (p *program) rotate() {
@@ -100,6 +105,7 @@ func (p *program) rotate() {
 	default:
 		old.path = fmt.Sprintf("%s-20261122%05d", p.path, p.files)
 	}
+	p.note("rename to %s", old.path)
 	must(p.t, os.Rename(p.path, old.path))
 	if p.rng.IntN(2) == 0 { // a writer that reopens late, after a new file is there
 		must(p.t, os.WriteFile(p.path, nil, 0o600))
@@ -142,6 +148,7 @@ func (p *program) delete() {
 	if !p.held(s.path) {
 		p.excuse(s)
 	}
+	p.note("delete %s", s.path)
 	must(p.t, os.Remove(s.path))
 	s.gone = true
 }
@@ -158,6 +165,7 @@ func (p *program) truncate() {
 	s := p.live()
 	s.to = p.next
 	p.excuse(s)
+	p.note("truncate")
 	must(p.t, p.w.Truncate(0))
 	s.from = p.next
 }
@@ -171,6 +179,7 @@ func (p *program) copytruncate() {
 	}
 	p.files++
 	s := p.live()
+	p.note("copy and truncate, %d", p.files)
 	p.copyFile(fmt.Sprintf("-20261122%05d", p.files))
 	must(p.t, p.w.Truncate(0))
 	p.pause()
@@ -205,6 +214,7 @@ func (p *program) crash() {
 		p.state = p.reader.stateAt(i)
 		p.deal(p.reader.settled[i].lines)
 	}
+	p.note("crash, going on after line %d", p.last)
 	for _, s := range p.spans {
 		if s.gone {
 			p.excuse(s)
