@@ -21,11 +21,17 @@ func (t *Tail) number(g *generation) {
 }
 
 // adopt makes generations of unknown files: the oldest first, the live one last.
-func (t *Tail) adopt(unknown []*found, now time.Time) {
+func (t *Tail) adopt(unknown []*found, s *survey, now time.Time) {
 	sortOldestFirst(unknown)
 	var fresh []*found
 	for _, f := range unknown {
 		if f.file == nil {
+			continue
+		}
+		if f.packed {
+			if t.adoptPacked(f, s, now) {
+				fresh = append(fresh, f)
+			}
 			continue
 		}
 		if !f.live && !f.gone && f.size == 0 {
@@ -164,6 +170,7 @@ func (t *Tail) truncated(g *generation, s *survey, unknown []*found, now time.Ti
 		}
 		unknown = slices.DeleteFunc(unknown, func(u *found) bool { return u == f })
 	} else if lost := g.size - g.offset; lost > 0 {
+		t.abandoned.Add(lost)
 		event = t.log.Warn().Int64("lost_bytes", lost)
 	}
 	event.Str("file", g.name).Int64("offset", g.offset).Msg("log file was truncated, reading it from its beginning")

@@ -18,7 +18,42 @@ func (t *Tail) begin(s *survey, now time.Time) bool {
 	case t.cfg.From == End:
 		return t.fromEnd(s, now)
 	}
+	t.leaveOutPacked(s, now)
 	return true
+}
+
+// leaveOutPacked takes the packed files for known that nobody has looked into:
+// they were there before the log was read for the first time.
+func (t *Tail) leaveOutPacked(s *survey, now time.Time) {
+	for _, f := range s.files {
+		if f.packed && t.byFile[f.id.key()] == nil {
+			t.leaveOut(f, now)
+		}
+	}
+}
+
+// lookIntoPacked looks into the packed files that a state does not know, and into
+// the one that it was reading.
+func (t *Tail) lookIntoPacked(s *survey) {
+	known := make(map[string]bool)
+	var offsets []int64
+	missing := false
+	for _, st := range t.cfg.State.Generations {
+		offsets = append(offsets, st.Offset, st.End)
+		if st.Done {
+			known[st.File.key()] = true
+		} else {
+			missing = missing || !slices.ContainsFunc(s.files, func(f *found) bool { return !f.packed && f.id.key() == st.File.key() && st.in(f) })
+		}
+	}
+	if !t.cfg.State.Packed && !missing {
+		return
+	}
+	for _, f := range s.files {
+		if f.packed && !known[f.id.key()] && f.file != nil {
+			f.inside = lookInto(t.ctx, f.file, f.size, offsets)
+		}
+	}
 }
 
 // fromEnd takes everything that is there as read. Where that was is a decision
@@ -30,6 +65,10 @@ func (t *Tail) fromEnd(s *survey, now time.Time) bool {
 	at := Position{}
 	buf := make([]byte, 0, frontierSize)
 	for _, f := range s.files {
+		if f.packed {
+			t.leaveOut(f, now)
+			continue
+		}
 		g := &generation{id: f.id, name: f.path, size: f.size, grown: now, live: f.live, ended: !f.live}
 		end, err := f.size, error(nil)
 		if f.live {
@@ -110,14 +149,17 @@ func (t *Tail) resume(s *survey, now time.Time) bool {
 	for _, f := range s.files {
 		byKey[f.id.key()] = f
 	}
+	t.lookIntoPacked(s)
 	var gens []*generation
 	lost := func(g GenerationState) {
-		t.log.Error().Err(errGone).Str("file", g.Name).Int64("generation", g.Number).Int64("offset", g.Offset).
+		bytes := max(0, g.Size-g.Offset)
+		t.abandoned.Add(bytes)
+		t.log.Error().Err(errGone).Int64("bytes", bytes).Str("file", g.Name).Int64("generation", g.Number).Int64("offset", g.Offset).
 			Msg("rest of a log file can't be found, its lines are not sent")
 	}
 	var gone []GenerationState
 	for _, st := range t.cfg.State.Generations {
-		if !st.Done && st.Offset == 0 && len(st.Head) == 0 && st.Name == t.cfg.Path && byKey[st.File.key()] != nil {
+		if !st.Done && st.Offset == 0 && len(st.Head) == 0 && st.Live && byKey[st.File.key()] != nil {
 			// Nothing was read of the live file. What it holds now may be newer than
 			// what only a copy holds, so it is found like any other.
 			continue
@@ -136,13 +178,16 @@ func (t *Tail) resume(s *survey, now time.Time) bool {
 				gone = append(gone, st)
 				continue
 			}
-			dup, err := duplicate(f.file)
+			dup, err := t.readable(f)
 			if err != nil {
 				s.rest = err
 				gone = append(gone, st)
 				continue
 			}
 			g.file, g.id, g.name, g.size = dup, f.id, f.path, f.size
+			if f.packed {
+				g.size = f.inside.length
+			}
 		}
 		gens = append(gens, g)
 	}
@@ -175,5 +220,16 @@ func (t *Tail) resume(s *survey, now time.Time) bool {
 		}
 	}
 	slices.SortFunc(t.gens, func(a, b *generation) int { return cmp.Compare(a.number, b.number) })
+	if !t.cfg.State.Packed {
+		t.leaveOutPacked(s, now)
+	}
 	return true
+}
+
+// readable returns a descriptor of what is in a file, unpacked if need be.
+func (t *Tail) readable(f *found) (*os.File, error) {
+	if f.packed {
+		return unpacked(t.ctx, f.file, t.cfg.Folder)
+	}
+	return duplicate(f.file)
 }

@@ -71,8 +71,9 @@ func TestRotatedNames(t *testing.T) {
 		"events.log.":                    false,
 		"events.log.err":                 false, // another log
 		"events.log1":                    false,
-		"events.log.1.gz":                false,
-		"events.log-20261122.zst":        false,
+		"events.log.1.gz":                true,
+		"events.log-20261122.zst":        true,
+		"events.log.gz":                  false, // not rotated
 		"events.log.1.tmp":               false,
 		".events.log.1.swp":              false,
 		"other.log.1":                    false,

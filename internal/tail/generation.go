@@ -17,6 +17,7 @@ type generation struct {
 	number int64
 	id     Identity
 	name   string   // where it was seen last
+	real   string   // the same without symbolic links; "" if it can't be told
 	file   *os.File // nil once ended
 
 	start       int64 // where reading began, and the bytes before it
@@ -34,6 +35,8 @@ type generation struct {
 	live        bool      // the path names it
 	wasLive     bool      // at the look before
 	ended       bool      // nothing more is read from it
+	endedAt     time.Time // when, if the file was kept open then
+	copy        string    // key of the packed file that holds this one, "" if none is known
 	copied      bool      // holds what another generation holds: never read
 	missing     time.Time // since when no name in the directory leads to it; zero if one does
 }

@@ -2,11 +2,13 @@ package tail
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +23,9 @@ type found struct {
 	live  bool  // the log's path itself
 	gone  bool  // no name leads to it any more
 	file  *os.File
+
+	packed bool
+	inside *packed // of a packed file, if it was looked into
 }
 
 // open opens the file, unless something else is at its path by now.
@@ -92,23 +97,20 @@ func (t *Tail) survey(opened map[string]*found) (*survey, error) {
 // list lists the log's files once, and which file each name leads to. opened is
 // those that are not known, open; it is brought up to date.
 func (t *Tail) list(opened map[string]*found) (*survey, map[string]string, error) {
-	names, err := t.readNames()
+	paths, err := t.candidates()
 	if err != nil {
 		return nil, nil, err
 	}
 	s := &survey{}
 	keys, used := make(map[string]string), make(map[string]bool)
-	for _, name := range names {
-		if name != t.base && !isRotated(t.base, name) {
-			continue
-		}
-		f, err := t.inspect(name, opened)
+	for _, path := range paths {
+		f, err := t.inspect(path, opened)
 		if err != nil {
-			s.blame(name == t.base, err)
+			s.blame(path == t.cfg.Path, err)
 			continue
 		}
 		key := f.id.key()
-		keys[name] = key
+		keys[path] = key
 		if used[key] {
 			continue // another name of the same file
 		}
@@ -134,9 +136,10 @@ func (t *Tail) list(opened map[string]*found) (*survey, map[string]string, error
 	return s, keys, nil
 }
 
-// inspect looks at one name, and opens the file if it is not known.
-func (t *Tail) inspect(name string, opened map[string]*found) (*found, error) {
-	f := &found{path: filepath.Join(t.dir, name), live: name == t.base}
+// inspect looks at one path, and opens the file if it is not known.
+func (t *Tail) inspect(path string, opened map[string]*found) (*found, error) {
+	live := path == t.cfg.Path
+	f := &found{path: path, live: live, packed: !live && isPacked(path)}
 	id, st, err := identifyPath(f.path)
 	if err == nil {
 		err = regular(st)
@@ -178,19 +181,80 @@ type unsureError struct{ error }
 
 func (e *unsureError) Unwrap() error { return e.error }
 
-// readNames lists the directory, the log's own name first: a second name of the
-// same file must not hide it.
-func (t *Tail) readNames() ([]string, error) {
-	d, err := os.Open(t.dir)
+// candidates lists the paths of what may be the log's files, the log's own first:
+// a second name of the same file must not hide it. They are those with the right
+// names in its folder and in folders that rotated files went to, and those that
+// the position is in, wherever they were.
+func (t *Tail) candidates() ([]string, error) {
+	names, err := readNames(t.dir)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	if slices.Contains(names, t.base) {
+		paths = append(paths, t.cfg.Path)
+	}
+	for _, name := range names {
+		if isRotated(t.base, name) {
+			paths = append(paths, filepath.Join(t.dir, name))
+		}
+	}
+	for _, dir := range t.folders {
+		names, err := readNames(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		for _, name := range names {
+			if name == t.base || isRotated(t.base, name) {
+				paths = append(paths, filepath.Join(dir, name))
+			}
+		}
+	}
+	for _, path := range t.elsewhere {
+		if !slices.Contains(paths, path) {
+			paths = append(paths, path)
+		}
+	}
+	return paths, nil
+}
+
+func readNames(dir string) ([]string, error) {
+	d, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer d.Close()
-	names, err := d.Readdirnames(-1)
-	if i := slices.Index(names, t.base); i > 0 {
-		names[0], names[i] = names[i], names[0]
+	return d.Readdirnames(-1)
+}
+
+// follow finds out where a file went that has left the folder, and remembers the
+// folder: where one rotated file goes, others go too (logrotate's olddir).
+func (t *Tail) follow(g *generation) {
+	path := pathOf(g.file)
+	if path == "" || path == g.name {
+		return
 	}
-	return names, err
+	g.name = path
+	dir, name := filepath.Split(path)
+	dir = filepath.Clean(dir)
+	if dir == t.dir || slices.Contains(t.folders, dir) || len(t.folders) == maxFolders || name != t.base && !isRotated(t.base, name) {
+		return
+	}
+	t.folders = append(t.folders, dir)
+	t.log.Info().Str("folder", dir).Msg("rotated log files go to another folder, looking there too")
+}
+
+// maxFolders is how many folders of rotated files are remembered.
+const maxFolders = 8
+
+// pathOf returns the path that an open file has now, "" if it was deleted or that
+// can't be told.
+func pathOf(f *os.File) string {
+	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+	if err != nil || strings.HasSuffix(path, " (deleted)") || !filepath.IsAbs(path) {
+		return ""
+	}
+	return path
 }
 
 // blame keeps why a file can't be read. One that went away is no trouble, unless
@@ -261,7 +325,8 @@ func (t *Tail) learn(s *survey, gone []*generation, now time.Time) (again bool) 
 	for _, g := range gone {
 		unknown = t.truncated(g, s, unknown, now)
 	}
-	t.adopt(unknown, now)
+	t.adopt(unknown, s, now)
+	t.letGo(now)
 	t.forget(now)
 	t.measure(now)
 	return false
@@ -283,7 +348,7 @@ func (t *Tail) recognise(s *survey, now time.Time) (unknown []*found) {
 		seen[g] = true
 		g.name = f.path
 		g.live = g.live || f.live && !g.ended && g.limit == 0
-		if !g.ended || g.copied && f.size >= g.offset || f.size == g.offset {
+		if !g.ended || g.copied && f.size >= g.offset || f.size == g.offset || f.packed && !g.copied {
 			continue
 		}
 		if err := f.open(); err != nil {
@@ -309,6 +374,9 @@ func (t *Tail) recognise(s *survey, now time.Time) (unknown []*found) {
 		case g.missing.IsZero():
 			g.missing = now
 		}
+		if !seen[g] && !g.ended {
+			t.follow(g)
+		}
 	}
 	return unknown
 }
@@ -332,16 +400,29 @@ func (t *Tail) forget(now time.Time) {
 	t.gens = kept
 }
 
+// letGo closes the files of generations that have ended a while ago: until then a
+// packed file that appears can be held against them.
+func (t *Tail) letGo(now time.Time) {
+	for _, g := range t.gens {
+		if g.ended && g.file != nil && t.inspection == nil && now.Sub(g.endedAt) >= keepOpen {
+			g.close()
+		}
+	}
+}
+
 // measure updates sizes, so that a rotated file that grows is not taken for a
-// quiet one.
+// quiet one, and paths.
 func (t *Tail) measure(now time.Time) {
 	for _, g := range t.gens {
-		if g.file == nil {
+		if g.file == nil || g.ended {
 			continue
 		}
 		var st unix.Stat_t
 		if unix.Fstat(int(g.file.Fd()), &st) == nil && st.Size != g.size {
 			g.size, g.grown = st.Size, now
+		}
+		if g.real = pathOf(g.file); isPacked(g.name) {
+			g.real = ""
 		}
 	}
 }

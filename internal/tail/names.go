@@ -9,16 +9,17 @@ import (
 // leftAlone are endings of files that stand beside a log and are not part of it,
 // or not readable as one.
 var leftAlone = []string{
-	".gz", ".zst", ".xz", ".bz2", ".lz4", ".zip", ".Z",
+	".xz", ".bz2", ".lz4", ".zip", ".Z",
 	".tmp", ".swp", ".swx", ".bak", ".orig", ".lock", ".pid", ".offset", ".pos", "~",
 }
 
 // isRotated tells whether name is one that rotation gives to the log called
 // base: base, a dot or dash, and something with a digit (events.log.1,
 // events.log-20261122, events.log.2026-11-22T10.00), or one of few words
-// (events.log.old). Another log beside it, such as events.log.err, is not.
+// (events.log.old), packed or not. Another log beside it, such as events.log.err,
+// is not.
 func isRotated(base, name string) bool {
-	rest, ok := strings.CutPrefix(name, base)
+	rest, ok := strings.CutPrefix(withoutPacking(name), base)
 	if !ok || len(rest) < 2 || rest[0] != '.' && rest[0] != '-' {
 		return false
 	}
@@ -76,10 +77,11 @@ func numbersGrow(files []*found) bool {
 	return up
 }
 
-// stem is a name without the digits at its end, number those digits.
-func stem(name string) string { return strings.TrimRight(name, "0123456789") }
+// stem is a name without the digits at its end, number those digits; how the file
+// was packed does not count.
+func stem(name string) string { return strings.TrimRight(withoutPacking(name), "0123456789") }
 
-func number(name string) string { return name[len(stem(name)):] }
+func number(name string) string { return withoutPacking(name)[len(stem(name)):] }
 
 // compareNames orders names by the number at their end, then by text.
 func compareNames(a, b string) int {

@@ -43,17 +43,26 @@ type State struct {
 	Generations []GenerationState `json:"generations"`
 	// Next is the number of the next generation to be found.
 	Next int64 `json:"next"`
+	// Packed says that the compressed files there were are listed too: one that
+	// is not was compressed since.
+	Packed bool `json:"packed,omitempty"`
+	// Folders are those, beside the log's own, that rotated files went to.
+	Folders []string `json:"folders,omitempty"`
 }
 
 // GenerationState is one file of the log.
 type GenerationState struct {
 	Number int64    `json:"number"`
 	File   Identity `json:"file"`
-	Name   string   `json:"name"` // where it was seen last, for people
+	Name   string   `json:"name"` // its path when it was seen last
 	Head   []byte   `json:"head,omitempty"`
 	Offset int64    `json:"offset"`
 	Before []byte   `json:"before,omitempty"`
 	Trail  []Crumb  `json:"trail,omitempty"`
+	// Live says that the log's path named it.
+	Live bool `json:"live,omitempty"`
+	// Size is what the file had when it was seen last; 0 if Done.
+	Size int64 `json:"size,omitempty"`
 	// End is where reading ends, 0 if that is not decided, and BeforeEnd the bytes
 	// before it.
 	End       int64  `json:"end,omitempty"`
@@ -65,6 +74,9 @@ type GenerationState struct {
 // in tells whether a file holds the generation: its head, and the bytes before
 // the position and the end.
 func (g *GenerationState) in(f *found) bool {
+	if f.packed {
+		return f.inside != nil && f.inside.has(g.Head, g.Before, g.Offset) && f.inside.has(nil, g.BeforeEnd, g.End)
+	}
 	return f.size >= max(g.Offset, g.End) && f.open() == nil &&
 		holds(f.file, g.Head, g.Before, g.Offset) == nil &&
 		holds(f.file, nil, g.BeforeEnd, g.End) == nil
@@ -104,7 +116,7 @@ func (t *Tail) State(m Mark) State {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.settled = m.Generation
-	s := State{Next: t.nextNumber}
+	s := State{Next: t.nextNumber, Packed: true, Folders: slices.Clone(t.folders)}
 	for _, g := range t.gens {
 		latest := t.byFile[g.id.key()] == g
 		gs := GenerationState{Number: g.number, File: g.id, Name: g.name, Head: slices.Clone(g.head)}
@@ -124,6 +136,13 @@ func (t *Tail) State(m Mark) State {
 			gs.Offset, gs.Before, gs.Trail = m.Offset, slices.Clone(m.Before), upTo(g.trail, m.Offset)
 		default:
 			gs.Offset, gs.Before = g.start, slices.Clone(g.startBefore)
+		}
+		if !gs.Done {
+			gs.Size, gs.Live = max(g.size, g.offset), g.name == t.cfg.Path
+			// The path of a symbolic link leads elsewhere tomorrow.
+			if g.real != "" {
+				gs.Name = g.real
+			}
 		}
 		switch {
 		case gs.Done:

@@ -114,8 +114,7 @@ func (t *Tail) endOf(g *generation, w writers, later bool, buf []byte, now time.
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	g.ended = true
-	g.close()
+	g.ended, g.endedAt = true, now
 	t.log.Debug().Str("file", g.name).Int64("generation", g.number).Int64("offset", g.offset).Msg("log file is complete")
 	return piece{}, nil
 }

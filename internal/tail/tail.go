@@ -13,7 +13,9 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,6 +48,9 @@ type Config struct {
 	// Budget is the memory in bytes for blocks that are not released. Reading
 	// waits while it is used up: the log is the buffer. The default is 16 MiB.
 	Budget int
+	// Folder is where a compressed file is unpacked that has to be read, into a
+	// file without a name. The default is os.TempDir().
+	Folder string
 	// Once ends Run at the end of what is there.
 	Once bool
 	// Changed is told why the log can't be read, and nil when it can again. Run
@@ -87,6 +92,8 @@ const (
 	// endPoll is how often the end of a rotated file is looked at while its
 	// writer may still have it open. Nothing tells when a writer closes it.
 	endPoll = 20 * time.Millisecond
+	// keepOpen is how long a file stays open after it was read to its end.
+	keepOpen = 2 * time.Second
 	// forgetAfter is how long a finished file must have been gone before it is
 	// forgotten: a rename while the directory is read can hide a name.
 	forgetAfter = time.Minute
@@ -113,6 +120,15 @@ type Tail struct {
 	busy     bool   // the last block had more than burst lines
 	need     int    // size of the buffer that the next line needs, 0 for the usual
 	waiting  ending // what step met last
+
+	folders   []string // beside dir, where rotated files went
+	elsewhere []string // files of the state, by their last paths
+
+	abandoned atomic.Int64 // bytes that were there and could not be read any more
+
+	ctx        context.Context // Run's
+	inspection *inspection     // of a packed file, under way
+	beside     sync.WaitGroup  // goroutines of inspections
 
 	// What is wrong, most telling first, and what was said of it.
 	dirErr, liveErr, readErr, restErr error
@@ -161,6 +177,12 @@ func New(cfg Config) (*Tail, error) {
 			return nil, fmt.Errorf("go on in %s: %w", cfg.Path, err)
 		}
 		t.nextNumber = cfg.State.Next
+		t.folders = slices.Clone(cfg.State.Folders)
+		for _, g := range cfg.State.Generations {
+			if !g.Done && filepath.IsAbs(g.Name) && g.Name != cfg.Path {
+				t.elsewhere = append(t.elsewhere, g.Name)
+			}
+		}
 	}
 	newMetrics(cfg.Registerer, t)
 	return t, nil
@@ -182,6 +204,7 @@ func (t *Tail) Blocks() <-chan *Block { return t.blocks }
 // a file is waited for. With Config.Once it returns at the end of what is there,
 // with an error if there was nothing that could be read.
 func (t *Tail) Run(ctx context.Context) error {
+	t.ctx = ctx
 	t.watch = newWatch(t.dir, t.log, t.cfg.poll)
 	defer t.cleanup()
 	t.look(time.Now(), false)
@@ -206,6 +229,7 @@ func (t *Tail) Run(ctx context.Context) error {
 
 func (t *Tail) cleanup() {
 	t.watch.close()
+	t.beside.Wait()
 	close(t.blocks)
 	if t.pending != nil {
 		t.pending.Release()
@@ -244,7 +268,7 @@ func (t *Tail) Unread() int64 {
 	defer t.mu.Unlock()
 	var unread int64
 	for _, g := range t.gens {
-		if g.file == nil {
+		if g.file == nil || g.ended {
 			continue
 		}
 		if info, err := g.file.Stat(); err == nil {

@@ -1,0 +1,251 @@
+package tail
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// pack compresses a rotated file as logrotate has it done: written beside it under
+// the new name, with the old one's time, then the old one is deleted.
+func (f *folder) pack(suffix, how string) {
+	f.t.Helper()
+	must(f.t, os.WriteFile(f.path+suffix+how, packedText(f.t, f.path+suffix, how), 0o600))
+	info, err := os.Stat(f.path + suffix)
+	must(f.t, err)
+	must(f.t, os.Chtimes(f.path+suffix+how, info.ModTime(), info.ModTime()))
+	must(f.t, os.Remove(f.path+suffix))
+}
+
+func packedText(t testing.TB, path, how string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	must(t, err)
+	var b bytes.Buffer
+	var w io.WriteCloser = gzip.NewWriter(&b)
+	if how == ".zst" {
+		w, err = zstd.NewWriter(&b)
+		must(t, err)
+	}
+	_, err = w.Write(text)
+	must(t, err)
+	must(t, w.Close())
+	return b.Bytes()
+}
+
+var packings = []string{".gz", ".zst"}
+
+func TestRestOfAFileThatWasCompressedWhileDownIsReadFromInside(t *testing.T) {
+	for _, how := range packings {
+		t.Run(how, func(t *testing.T) {
+			f := newFolder(t)
+			f.write(numbered(0, 1000))
+			s := f.read(nil, numbered(0, 1000))
+			f.write(numbered(1000, 100_000) + "unfinished")
+			f.rotate("-20261122")
+			f.pack("-20261122", how)
+			f.write(numbered(100_000, 100_100))
+			s = f.read(s, numbered(1000, 100_000)+"unfinished\n"+numbered(100_000, 100_100))
+			f.nothing(s)
+		})
+	}
+}
+
+func TestFilesThatWereRotatedAndCompressedWhileDownAreReadInOrder(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 10))
+	s := f.read(nil, numbered(0, 10))
+	at := 10
+	for i := range 6 {
+		f.write(numbered(at, at+1000))
+		at += 1000
+		suffix := fmt.Sprintf("-2026112%d", i)
+		f.rotate(suffix)
+		old := time.Now().Add(time.Duration(i-10) * time.Minute)
+		must(t, os.Chtimes(f.path+suffix, old, old))
+		if i != 3 {
+			f.pack(suffix, packings[i%2])
+		}
+	}
+	f.write(numbered(at, at+10))
+	s = f.read(s, numbered(10, at+10))
+	f.nothing(s)
+}
+
+func TestCrashInsideACompressedFileGoesOnThere(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 10))
+	s := f.read(nil, numbered(0, 10))
+	f.write(numbered(10, 2000))
+	f.rotate(".1")
+	f.pack(".1", ".gz")
+	cfg := config(t, f.path)
+	cfg.State, cfg.buffer = s, 4096
+	r := start(t, cfg)
+	r.wants(numbered(10, 2000))
+	r.stop()
+	f.rename(".1.gz", ".2.gz")
+	for i := range r.settled {
+		again := f.resume(r.stateAt(i))
+		again.wants(numbered(10+r.settled[i].lines, 2000))
+		again.stop()
+	}
+}
+
+func TestCompressionOfWhatWasReadBringsNothingAgain(t *testing.T) {
+	f := newFolder(t)
+	r := start(t, config(t, f.path))
+	at := 0
+	for i := range 5 {
+		f.write(numbered(at, at+500))
+		at += 500
+		r.wants(numbered(0, at))
+		suffix := fmt.Sprintf("-2026112%d", i)
+		f.rotate(suffix)
+		f.write(numbered(at, at+1))
+		at++
+		r.wants(numbered(0, at))
+		f.pack(suffix, packings[i%2])
+		eventually(t, "the compressed file is known", func() bool {
+			r.tail.mu.Lock()
+			defer r.tail.mu.Unlock()
+			g := r.tail.gens[len(r.tail.gens)-1]
+			return g.copied && strings.HasPrefix(g.name, f.path+suffix)
+		})
+	}
+	s := r.state()
+	same(t, r.got(), split(numbered(0, at)))
+	f.rename("-20261120.gz", "-20261110.gz") // the same file
+	f.write(numbered(at, at+10))
+	f.read(s, numbered(at, at+10))
+}
+
+// While we are down a file that was read to its end is compressed: it is known by
+// its length and its ends.
+func TestCompressionWhileDownOfWhatWasReadBringsNothingAgain(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 500))
+	f.rotate(".1")
+	f.write(numbered(500, 600))
+	s := f.read(nil, numbered(0, 600))
+	f.pack(".1", ".gz")
+	f.rename(".1.gz", ".2.gz")
+	f.write(numbered(600, 610))
+	s = f.read(s, numbered(600, 610))
+	f.nothing(s)
+}
+
+func TestLateLinesAfterTheCompressionAreReadOnce(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 500))
+	r := start(t, config(t, f.path))
+	r.wants(numbered(0, 500))
+	w := f.writer(f.path)
+	f.rotate(".1")
+	f.pack(".1", ".gz") // while a writer has it open
+	_, err := w.WriteString(numbered(500, 510))
+	must(t, err)
+	must(t, w.Close())
+	f.write(numbered(510, 520))
+	r.wants(numbered(0, 520))
+	eventually(t, "the compressed file is known", func() bool {
+		r.tail.mu.Lock()
+		defer r.tail.mu.Unlock()
+		return r.tail.gens[len(r.tail.gens)-1].copied
+	})
+	same(t, r.got(), split(numbered(0, 520)))
+}
+
+func TestCompressedFilesFromBeforeTheFirstStartAreLeftOut(t *testing.T) {
+	for _, from := range []From{Beginning, End} {
+		f := newFolder(t)
+		f.write(numbered(0, 100))
+		f.rotate(".1")
+		f.pack(".1", ".gz")
+		f.write(numbered(100, 200))
+		cfg := config(t, f.path)
+		cfg.From = from
+		r := start(t, cfg)
+		if from == Beginning {
+			r.wants(numbered(100, 200))
+		}
+		eventually(t, "a position", func() bool {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return len(r.settled) > 0
+		})
+		s := r.state()
+		f.write(numbered(200, 210))
+		f.read(s, numbered(200, 210))
+	}
+}
+
+func TestHalfCompressedFileIsWaitedFor(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 100))
+	f.write(numbered(100, 200))
+	r := start(t, config(t, f.path))
+	r.wants(numbered(0, 200))
+	f.rotate(".1")
+	f.write(numbered(200, 210))
+	text := packedText(t, f.path+".1", ".gz")
+	w := f.writer(f.path + ".1.gz")
+	_, err := w.Write(text[:len(text)/2])
+	must(t, err)
+	r.wants(numbered(0, 210))
+	looks := func() time.Time {
+		r.tail.mu.Lock()
+		defer r.tail.mu.Unlock()
+		return r.tail.scanned
+	}
+	from := looks()
+	eventually(t, "some looks at the half file", func() bool { return looks().Sub(from) > 100*time.Millisecond })
+	_, err = w.Write(text[len(text)/2:])
+	must(t, err)
+	must(t, w.Close())
+	must(t, os.Remove(f.path+".1"))
+	eventually(t, "the compressed file is known", func() bool {
+		r.tail.mu.Lock()
+		defer r.tail.mu.Unlock()
+		return r.tail.gens[len(r.tail.gens)-1].copied
+	})
+	same(t, r.got(), split(numbered(0, 210)))
+}
+
+func TestDamagedCompressedFileIsLeftOut(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 100))
+	s := f.read(nil, numbered(0, 100))
+	f.rotate(".1")
+	f.pack(".1", ".gz")
+	text, err := os.ReadFile(f.path + ".1.gz")
+	must(t, err)
+	text[len(text)/2] ^= 0xff
+	must(t, os.WriteFile(f.path+".1.gz", text[:len(text)-4], 0o600))
+	must(t, os.WriteFile(f.path+".2.zst", []byte("no such thing"), 0o600))
+	f.write(numbered(100, 110))
+	s = f.read(s, numbered(100, 110))
+	f.write(numbered(110, 120))
+	f.read(s, numbered(110, 120))
+}
+
+func TestTwoCompressedFilesOfTheSameFewBytesAreTwo(t *testing.T) {
+	f := newFolder(t)
+	f.write("x\n")
+	f.rotate("-1")
+	s := f.read(nil, "x\n")
+	f.pack("-1", ".gz")
+	f.write("x\n")
+	f.rotate("-2")
+	f.pack("-2", ".gz")
+	f.write("y\n")
+	s = f.read(s, "x\ny\n")
+	f.nothing(s)
+}
