@@ -168,7 +168,7 @@ func (s *Shipper) take() {
 	if b == nil {
 		return
 	}
-	if b.Decision {
+	if b.Decision != nil {
 		// Lines before it may be unsafe still; then the state at this block can't
 		// be the durable one yet.
 		if len(s.order.chunks) > 0 {

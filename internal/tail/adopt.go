@@ -67,7 +67,7 @@ func (t *Tail) adopt(unknown []*found, s *survey, now time.Time) {
 // before.
 func (t *Tail) renumber(fresh []*found) {
 	for _, g := range t.gens {
-		if (g.live || g.wasLive) && !g.ended && g.offset == g.start {
+		if (g.live || g.wasLive) && !g.ended && !g.begun && g.offset == g.start {
 			f := &found{path: g.name, id: g.id, live: g.live}
 			if _, st, err := identify(g.file); err == nil {
 				f.mtime = unix.TimespecToNsec(st.Mtim)

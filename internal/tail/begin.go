@@ -84,7 +84,7 @@ func (t *Tail) fromEnd(s *survey, now time.Time) bool {
 		}
 		g.start, g.startBefore, g.offset = end, clone(g.before), end
 		if f.live {
-			g.file = f.take()
+			g.file, g.begun = f.take(), true
 			at.Offset = end
 			buf = append(buf[:0], g.before...)
 		}
@@ -102,8 +102,7 @@ func (t *Tail) fromEnd(s *survey, now time.Time) bool {
 	} else {
 		at.Generation = t.nextNumber
 	}
-	mem := t.pool.take(0)
-	t.pending = &Block{Start: at, End: at, Decision: true, Read: now, pool: t.pool, buf: append(mem[:0], buf...)}
+	t.pending = &Block{Start: at, End: at, Read: now, buf: clone(buf), Decision: &Decision{Kind: Skipped, Position: at, File: t.cfg.Path}}
 	t.log.Info().Int64("offset", at.Offset).Msg("first start, beginning at the end of the log")
 	return true
 }
@@ -159,7 +158,7 @@ func (t *Tail) resume(s *survey, now time.Time) bool {
 	}
 	var gone []GenerationState
 	for _, st := range t.cfg.State.Generations {
-		if !st.Done && st.Offset == 0 && len(st.Head) == 0 && st.Live && byKey[st.File.key()] != nil {
+		if !st.Done && !st.Begun && st.Live && st.Offset == 0 && len(st.Head) == 0 && byKey[st.File.key()] != nil {
 			// Nothing was read of the live file. What it holds now may be newer than
 			// what only a copy holds, so it is found like any other.
 			continue
@@ -167,7 +166,7 @@ func (t *Tail) resume(s *survey, now time.Time) bool {
 		g := &generation{
 			number: st.Number, id: st.File, name: st.Name, head: st.Head,
 			start: st.Offset, startBefore: st.Before, offset: st.Offset, before: clone(st.Before),
-			limit: st.End, limitBefore: st.BeforeEnd, size: st.Offset, grown: now, ended: st.Done, copied: st.Copy, trail: st.Trail,
+			begun: st.Begun, limit: st.End, limitBefore: st.BeforeEnd, size: st.Offset, grown: now, ended: st.Done, copied: st.Copy, trail: st.Trail,
 		}
 		if !st.Done {
 			f := byKey[st.File.key()]

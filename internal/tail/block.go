@@ -23,10 +23,9 @@ type Block struct {
 	// TooLong is the length in bytes, without newline, of a single line above
 	// Config.MaxLine, which is not held in memory; Long reads it.
 	TooLong int64
-	// Decision says that the state at Start is not determined by the files alone
-	// (here: where reading began). A State with it must be stored before a later
-	// line leaves the process. Such a block has no lines.
-	Decision bool
+	// Decision is set in a block that has no lines: something was decided, and a
+	// State at Start must be stored before a later line leaves the process.
+	Decision *Decision
 
 	buf  []byte // ends at End; Data is its last part
 	from []byte // the bytes before Start, of a too long line
@@ -60,7 +59,9 @@ func (b *Block) Release() {
 	if b.file != nil {
 		_ = b.file.Close()
 	}
-	b.pool.give(b.buf)
+	if b.pool != nil {
+		b.pool.give(b.buf)
+	}
 	b.Data, b.buf = nil, nil
 }
 

@@ -31,6 +31,15 @@ func (h *byHand) read() {
 	}
 }
 
+// block reads one block of lines, and the decisions before it.
+func (h *byHand) block() {
+	for text := h.text; h.text == text; h.take() {
+		if !h.step(time.Now()) {
+			h.t.Fatal("there is no block to read")
+		}
+	}
+}
+
 func (h *byHand) take() {
 	if b := h.pending; b != nil {
 		h.text += string(b.Data)
@@ -107,8 +116,7 @@ func TestUnreadFilesKeepTheirOrderThroughARestart(t *testing.T) {
 	f.write(numbered(150, 200))
 	running := handReader(t, f)
 	running.look(time.Now(), false)
-	running.step(time.Now())
-	running.take()
+	running.block()
 	f.copyFile("-20261123") // of which the live file's head is known
 	running.look(time.Now(), false)
 	state := running.State(running.last)
@@ -122,8 +130,7 @@ func testUnreadFile(t *testing.T, rotate func(*folder)) {
 	f.write(numbered(50, 100))
 	running := handReader(t, f)
 	running.look(time.Now(), false)
-	running.step(time.Now())
-	running.take()
+	running.block()
 	same(t, split(running.text), split(numbered(0, 50)))
 	state := running.State(running.last) // knows the live file, of which nothing was read
 	f.copytruncate("-20261121", 0)

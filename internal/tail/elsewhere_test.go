@@ -92,8 +92,7 @@ func TestWhatWasDeletedWhileDownIsSaidWithItsSize(t *testing.T) {
 	f.write(numbered(0, 100))
 	r := start(t, config(t, f.path))
 	r.wants(numbered(0, 100))
-	r.stop()
-	s := r.stateAt(0)
+	s := r.state()
 	s.Generations[0].Size += 3200 // seen, and not read before the end
 	must(t, os.Remove(f.path))
 	f.write(numbered(200, 210))

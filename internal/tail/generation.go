@@ -27,6 +27,7 @@ type generation struct {
 	head        []byte // at most headSize bytes; never a part of an unfinished line
 	trail       []Crumb
 
+	begun       bool      // that it is the next was handed out as a decision
 	limit       int64     // nothing is read from there on; 0 if not decided
 	limitBefore []byte    // the bytes before limit
 	searched    int64     // no newline between offset and here, in a line longer than a buffer

@@ -61,6 +61,8 @@ type GenerationState struct {
 	Trail  []Crumb  `json:"trail,omitempty"`
 	// Live says that the log's path named it.
 	Live bool `json:"live,omitempty"`
+	// Begun says that it was decided to be the next.
+	Begun bool `json:"begun,omitempty"`
 	// Size is what the file had when it was seen last; 0 if Done.
 	Size int64 `json:"size,omitempty"`
 	// End is where reading ends, 0 if that is not decided, and BeforeEnd the bytes
@@ -138,6 +140,7 @@ func (t *Tail) State(m Mark) State {
 			gs.Offset, gs.Before = g.start, slices.Clone(g.startBefore)
 		}
 		if !gs.Done {
+			gs.Begun = g.begun
 			gs.Size, gs.Live = max(g.size, g.offset), g.name == t.cfg.Path
 			// The path of a symbolic link leads elsewhere tomorrow.
 			if g.real != "" {

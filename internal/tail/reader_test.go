@@ -40,7 +40,7 @@ type reader struct {
 	mu        sync.Mutex
 	lines     []string
 	settled   []settled
-	decisions int
+	decisions []Decision
 	problems  []string
 	hold      bool // keep blocks instead of releasing them
 	held      []*Block
@@ -99,8 +99,8 @@ func (r *reader) take(b *Block) {
 		r.t.Errorf("mark at %s: the bytes before it differ from those at the end of the block before", b.Start)
 	}
 	before := len(r.lines)
-	if b.Decision {
-		r.decisions++
+	if b.Decision != nil {
+		r.decisions = append(r.decisions, *b.Decision)
 	}
 	if b.TooLong > 0 {
 		text, err := io.ReadAll(b.Long())
@@ -117,7 +117,7 @@ func (r *reader) take(b *Block) {
 		r.t.Errorf("block says %d lines, has %d", b.Lines, got)
 	}
 	r.settled = append(r.settled, settled{b.Mark(b.End.Offset, nil), len(r.lines)})
-	if r.hold {
+	if r.hold && b.Decision == nil {
 		r.held = append(r.held, b)
 		return
 	}

@@ -74,14 +74,8 @@ func (t *Tail) advance(now time.Time) (bool, error) {
 		t.need = p.need
 		return true, nil
 	}
-	if g.live && g.offset == 0 {
-		// It may have been truncated since it was found, with no byte known to show
-		// it. If so, what it held is in a copy that was there before these bytes.
-		t.look(now, false)
-		if first, _ := t.current(); first != g {
-			t.pool.give(buf)
-			return true, nil
-		}
+	if !g.begun {
+		return true, t.next(g, p, buf, now)
 	}
 	t.need = 0
 	return true, t.emit(g, p, buf, now)
@@ -110,6 +104,10 @@ func (t *Tail) endOf(g *generation, w writers, later bool, buf []byte, now time.
 	}
 	p, err := g.rest(buf, t.cfg.MaxLine)
 	if err != nil || !p.empty() {
+		if err == nil && p.need == 0 && g.limit == 0 {
+			t.cut(g, p, now)
+			p = piece{more: true}
+		}
 		return p, err
 	}
 	t.mu.Lock()
@@ -117,6 +115,19 @@ func (t *Tail) endOf(g *generation, w writers, later bool, buf []byte, now time.
 	g.ended, g.endedAt = true, now
 	t.log.Debug().Str("file", g.name).Int64("generation", g.number).Int64("offset", g.offset).Msg("log file is complete")
 	return piece{}, nil
+}
+
+// cut decides that the unfinished last line, p, is a line.
+func (t *Tail) cut(g *generation, p piece, now time.Time) {
+	if !g.begun {
+		t.begins(g, now)
+		return
+	}
+	t.mu.Lock()
+	g.limit = g.offset + int64(len(p.data)) + p.tooLong
+	g.limitBefore = clone(p.buf[max(0, len(p.buf)-frontierSize):])
+	t.mu.Unlock()
+	t.decide(Cut, g, now)
 }
 
 // yield lets the files that were found late be read before the live one goes on:

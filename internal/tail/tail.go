@@ -171,6 +171,7 @@ func New(cfg Config) (*Tail, error) {
 		pool:   newPool(cfg.buffer+frontierSize, cfg.Budget),
 		blocks: make(chan *Block, 4),
 		byFile: make(map[string]*generation),
+		ctx:    context.Background(),
 	}
 	if cfg.State != nil {
 		if err := cfg.State.check(); err != nil {

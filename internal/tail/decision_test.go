@@ -1,0 +1,86 @@
+package tail
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// told waits for decisions and compares them.
+func (r *reader) told(want ...string) {
+	r.t.Helper()
+	var got []string
+	eventually(r.t, fmt.Sprintf("decisions %v", want), func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		got = nil
+		for _, d := range r.decisions {
+			got = append(got, fmt.Sprintf("%s %s", d.Kind, d.Position))
+		}
+		return len(got) >= len(want)
+	})
+	same(r.t, got, want)
+}
+
+func TestEachFileThatIsReadIsADecision(t *testing.T) {
+	f := newFolder(t)
+	r := start(t, config(t, f.path))
+	f.write(numbered(0, 10))
+	r.wants(numbered(0, 10))
+	f.rotate(".1")
+	f.write(numbered(10, 20))
+	r.wants(numbered(0, 20))
+	must(t, os.Truncate(f.path, 0))
+	f.write(numbered(20, 21))
+	r.wants(numbered(0, 21))
+	r.told("begun 0:0", "begun 1:0", "begun 2:0")
+}
+
+func TestUnfinishedLastLineIsADecisionBeforeItIsALine(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 10) + "unfinished")
+	r := start(t, config(t, f.path))
+	r.wants(numbered(0, 10))
+	f.rotate(".1")
+	f.write(numbered(10, 20))
+	r.wants(numbered(0, 10) + "unfinished\n" + numbered(10, 20))
+	r.told("begun 0:0", "cut 0:320", "begun 1:0")
+}
+
+// The rule: with the state of the last decision before it, every line is read
+// again at the same position and with the same bytes, whatever became of the
+// directory in between.
+func TestWhatWasDecidedIsNotDecidedAgain(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 10) + "unfinished")
+	w := f.writer(f.path)
+	f.rotate("-20261122")
+	must(t, w.Close())
+	f.write(numbered(10, 20))
+	r := start(t, config(t, f.path))
+	r.wants(numbered(0, 10) + "unfinished\n" + numbered(10, 20))
+	r.stop()
+	// A crash; then somebody writes into the file that had ended, and another file
+	// appears that is older than all.
+	f.append(f.path+"-20261122", " and went on\n")
+	f.append(f.path+"-20251122", "late\n")
+	long := time.Now().Add(-time.Hour)
+	must(t, os.Chtimes(f.path+"-20251122", long, long))
+	blocks := r.settled
+	for i, b := range blocks {
+		again := f.resume(r.stateAt(i))
+		want := split(numbered(0, 10) + "unfinished\n" + numbered(10, 20))[b.lines:]
+		eventually(t, "the lines again", func() bool {
+			again.mu.Lock()
+			defer again.mu.Unlock()
+			return len(again.lines) >= len(want)
+		})
+		got := again.got()
+		again.stop()
+		if i == 0 {
+			continue // before the decisions that the rest rests on
+		}
+		same(t, got[:len(want)], want)
+	}
+}
