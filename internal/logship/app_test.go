@@ -162,7 +162,8 @@ func TestLinesArriveByteForByte(t *testing.T) {
 	text := "first\n\nwith\x00NUL\nbad \xff\xfe utf-8\nwith CR\r\n" + strings.Repeat("x", 900<<10) + "\nlast\n"
 	r.write(text)
 	r.once()
-	wantLines(t, values(t, k, 7), text)
+	// An empty line is no record: it says nothing, and readers of JSON fail on it.
+	wantLines(t, values(t, k, 6), strings.Replace(text, "\n\n", "\n", 1))
 }
 
 func TestOnceSendsNothingTwice(t *testing.T) {

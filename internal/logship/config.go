@@ -42,7 +42,7 @@ func Default() Config {
 		StateDir: "/var/lib/logship",
 		From:     string(tail.Beginning),
 		Memory:   16 << 20,
-		MaxLine:  8 << 20,
+		MaxLine:  1 << 20,
 		Admin:    admin.Config{Listen: "127.0.0.1:9462"},
 		Log:      daemon.DefaultLog(),
 	}
@@ -78,8 +78,8 @@ func (c *Config) Validate(r *config.Report) {
 	if c.Memory < 2<<20 {
 		r.Addf("memory", "must be at least 2MiB, got %s", c.Memory)
 	}
-	if c.MaxLine < 1<<20 || c.MaxLine > c.Memory/2 {
-		r.Addf("max_line", "must be at least 1MiB and at most half of memory (%s), got %s", c.Memory/2, c.MaxLine)
+	if most := min(c.Memory/2, 64<<20); c.MaxLine < 1<<20 || c.MaxLine > most {
+		r.Addf("max_line", "must be at least 1MiB and at most %s (half of memory, never above 64MiB), got %s", most, c.MaxLine)
 	}
 }
 

@@ -245,7 +245,12 @@ func (s *Shipper) split(b *tail.Block) {
 			h.chunks++
 		}
 		next := b.Start.Offset + int64(end)
-		c.open, c.end, c.size = c.open+1, next, c.size+next-at
+		c.end, c.size = next, c.size+next-at
+		if len(line) == 0 {
+			at = next // says nothing, and consumers of JSON stumble over it
+			return true
+		}
+		c.open++
 		s.order.lines++
 		if len(line)+recordOverhead+batchOverhead > s.maxBytes {
 			flush()
