@@ -23,6 +23,10 @@ func (t *Tail) number(g *generation) {
 // adopt makes generations of unknown files: the oldest first, the live one last.
 func (t *Tail) adopt(unknown []*found, s *survey, now time.Time) {
 	sortOldestFirst(unknown)
+	if last := len(unknown) - 1; last > 0 && unknown[last].live {
+		// First, to know its copies by it. It gets its number later.
+		unknown = append([]*found{unknown[last]}, unknown[:last]...)
+	}
 	var fresh []*found
 	for _, f := range unknown {
 		if f.file == nil {
@@ -141,6 +145,13 @@ func continuation(s *survey, g GenerationState) *found {
 	}
 	for _, f := range s.files {
 		if f.id.key() != g.File.key() && g.in(f) {
+			return f
+		}
+	}
+	// What was read beyond the copy's end is not anywhere any more.
+	for _, f := range s.files {
+		if f.id.key() != g.File.key() && f.size >= g.Offset && shorterCopy(f, g.Head, g.BeforeEnd, g.Trail, g.End) &&
+			holds(f.file, nil, g.Before, g.Offset) == nil {
 			return f
 		}
 	}

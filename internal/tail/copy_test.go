@@ -168,6 +168,35 @@ func TestCopyOfWhatWasNotReadYetIsKnown(t *testing.T) {
 	same(t, split(running.text), split(numbered(0, 150)))
 }
 
+func TestCopyThatIsBeingMadeAtAStartIsKnown(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 100))
+	s := f.read(nil, numbered(0, 100))
+	f.rotate(".2")
+	f.write(numbered(100, 200))
+	must(t, os.WriteFile(f.path+".1", []byte(numbered(100, 150)), 0o600))
+	f.nothing(f.read(s, numbered(100, 200)))
+}
+
+// A generation was read ahead into the window, and crash came before anything of
+// it was dealt with. What its copy has can still be read.
+func TestGenerationThatEndedBeyondItsCopyIsReadFromIt(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 50))
+	running := handReader(t, f)
+	running.read()
+	dealt := running.last
+	f.rotate("-20261120")
+	f.write(numbered(50, 150))
+	running.read()
+	f.copytruncate("-20261121", 10*32)
+	f.write(numbered(150, 200))
+	running.read()
+	same(t, split(running.text), split(numbered(0, 200)))
+	state := running.State(dealt)
+	f.nothing(f.read(&state, numbered(50, 140)+numbered(150, 200)))
+}
+
 func TestCopyThatIsMadeDuringTheLookIsReadOn(t *testing.T) {
 	f := newFolder(t)
 	f.write(numbered(0, 100))

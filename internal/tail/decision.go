@@ -41,6 +41,7 @@ func (t *Tail) next(g *generation, p piece, buf []byte, now time.Time) error {
 	if g.live && g.offset == 0 {
 		// It may have been truncated since it was found, with no byte known to show
 		// it. If so, what it held is in a copy that was there before these bytes.
+		t.rescan = true // whatever else says that nothing changed
 		t.look(now, false)
 		if first, _ := t.current(); first != g {
 			return nil

@@ -45,6 +45,20 @@ func identify(f *os.File) (Identity, unix.Stat_t, error) {
 // identifyPath does the same for what a path names now, through symlinks.
 func identifyPath(path string) (Identity, unix.Stat_t, error) {
 	var st unix.Stat_t
+	// Identity and status have to be of one file, and a rename may come in between.
+	// O_PATH needs no right to read and opens nothing.
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err == nil {
+		defer unix.Close(fd)
+		if err := unix.Fstat(fd, &st); err != nil {
+			return Identity{}, st, err
+		}
+		h, err := handle(fd, "", unix.AT_EMPTY_PATH)
+		return Identity{Device: st.Dev, Inode: st.Ino, Handle: h}, st, err
+	}
+	if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) {
+		return Identity{}, st, err
+	}
 	if err := unix.Stat(path, &st); err != nil {
 		return Identity{}, st, err
 	}

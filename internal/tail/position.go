@@ -97,8 +97,8 @@ func (s *State) check() error {
 		case g.End != 0 && g.End < g.Offset || int64(len(g.BeforeEnd)) != min(g.End, frontierSize):
 			return fmt.Errorf("generation %d: end %d does not go with offset %d and %d bytes before it", g.Number, g.End, g.Offset, len(g.BeforeEnd))
 		case !slices.IsSortedFunc(g.Trail, func(a, b Crumb) int { return cmp.Compare(a.Offset, b.Offset) }),
-			len(g.Trail) > 0 && (g.Trail[0].Offset < frontierSize || g.Trail[len(g.Trail)-1].Offset > g.Offset):
-			return fmt.Errorf("generation %d: trail does not lead to offset %d", g.Number, g.Offset)
+			len(g.Trail) > 0 && (g.Trail[0].Offset < frontierSize || g.Trail[len(g.Trail)-1].Offset > max(g.Offset, g.End)):
+			return fmt.Errorf("generation %d: trail does not lead to offset %d or %d", g.Number, g.Offset, g.End)
 		case len(g.Head) > headSize || int64(len(g.Head)) < min(g.Offset, headSize):
 			return fmt.Errorf("generation %d: head of %d bytes", g.Number, len(g.Head))
 		}
@@ -135,7 +135,7 @@ func (t *Tail) State(m Mark) State {
 			}
 			gs.Done, gs.Offset, gs.Before = true, g.offset, slices.Clone(g.before)
 		case g.number == m.Generation:
-			gs.Offset, gs.Before, gs.Trail = m.Offset, slices.Clone(m.Before), upTo(g.trail, m.Offset)
+			gs.Offset, gs.Before = m.Offset, slices.Clone(m.Before)
 		default:
 			gs.Offset, gs.Before = g.start, slices.Clone(g.startBefore)
 		}
@@ -153,6 +153,9 @@ func (t *Tail) State(m Mark) State {
 			gs.End, gs.BeforeEnd = g.offset, slices.Clone(g.before)
 		default:
 			gs.End, gs.BeforeEnd = g.limit, slices.Clone(g.limitBefore)
+		}
+		if !gs.Done {
+			gs.Trail = upTo(g.trail, max(gs.Offset, gs.End))
 		}
 		s.Generations = append(s.Generations, gs)
 	}

@@ -144,6 +144,43 @@ func TestFileWithAnOldInodeNumberIsAnotherFile(t *testing.T) {
 	f.read(s, numbered(1000, 1200))
 }
 
+func TestIdentityAndStatusAreOfOneFile(t *testing.T) {
+	f := newFolder(t)
+	must(t, os.WriteFile(f.path, []byte("short"), 0o600))
+	must(t, os.WriteFile(f.path+".1", []byte("longer"), 0o600))
+	size := make(map[string]int64)
+	for _, path := range []string{f.path, f.path + ".1"} {
+		id, st, err := identifyPath(path)
+		must(t, err)
+		size[id.key()] = st.Size
+	}
+	stop, stopped := make(chan struct{}), make(chan error)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+			}
+			if err := unix.Renameat2(unix.AT_FDCWD, f.path, unix.AT_FDCWD, f.path+".1", unix.RENAME_EXCHANGE); err != nil {
+				stopped <- err
+				return
+			}
+		}
+	}()
+	for range 5000 {
+		id, st, err := identifyPath(f.path)
+		must(t, err)
+		if st.Size != size[id.key()] {
+			t.Errorf("%v has %d bytes: got %d, of the other file", id, size[id.key()], st.Size)
+			break
+		}
+	}
+	close(stop)
+	must(t, <-stopped)
+}
+
 func TestFileIsKnownAgainWithoutHandles(t *testing.T) {
 	f := newFolder(t)
 	f.write(numbered(0, 100))

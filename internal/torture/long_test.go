@@ -14,6 +14,7 @@ import (
 var (
 	minutes = flag.Float64("minutes", 1, "how long all runs take together")
 	styles  = flag.String("styles", "", "run only these styles, separated by commas")
+	without = flag.String("without", "", "leave out this style, in mixed rotation too")
 	seed    = flag.Uint64("seed", 0, "of the first run; 0 for the time")
 )
 
@@ -21,7 +22,9 @@ var (
 // and with a rotation each 50 ms; above that also the other rates, writers and
 // intervals.
 func plan() []Options {
-	chosen := func(s Style) bool { return *styles == "" || strings.Contains(","+*styles+",", ","+string(s)+",") }
+	chosen := func(s Style) bool {
+		return string(s) != *without && (*styles == "" || strings.Contains(","+*styles+",", ","+string(s)+","))
+	}
 	variants := []Options{{Rate: 20_000, Interval: 50 * time.Millisecond}}
 	if *minutes >= 5 {
 		variants = append(variants,
@@ -41,6 +44,7 @@ func plan() []Options {
 					continue // one of the two
 				}
 				o := v
+				o.Without = Style(*without)
 				o.Style, o.Where, o.Kills, o.Patience = style, where.name, 400*time.Millisecond, 30*time.Second
 				o.Seed = *seed + uint64(i*1000+j*10+k)
 				runs = append(runs, o)

@@ -54,6 +54,7 @@ type rotated struct {
 type rotator struct {
 	*folder
 	style    Style
+	without  Style         // left out of Mixed
 	interval time.Duration // 0 for 5 ms to 5 s at random
 	writer   *writer
 	rng      *rand.Rand
@@ -84,7 +85,7 @@ func (r *rotator) run(stop <-chan struct{}) (err error) {
 			return nil
 		}
 		style := r.style
-		if style == Mixed {
+		for style == Mixed || style == r.without {
 			style = Styles[1+r.rng.IntN(len(Styles)-2)]
 		}
 		// What is empty is not rotated, as by logrotate's notifempty.

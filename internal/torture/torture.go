@@ -27,6 +27,7 @@ import (
 // Options say what one run does.
 type Options struct {
 	Style    Style
+	Without  Style         // left out of Mixed, if not ""
 	Rate     int           // lines/s
 	Interval time.Duration // between rotations; 0 for 5 ms to 5 s at random
 	Buffered bool          // the writer writes 4 KiB at a time, whatever line that cuts
@@ -117,7 +118,7 @@ func (r *run) write(d *folder) (*rotator, error) {
 	h.buffered = r.Buffered
 	w := &writer{handle: h, rate: r.Rate, tasks: make(chan func())}
 	rot := &rotator{
-		folder: d, style: r.Style, interval: r.Interval, writer: w, whole: !r.Buffered,
+		folder: d, style: r.Style, without: r.Without, interval: r.Interval, writer: w, whole: !r.Buffered,
 		rng: rand.New(rand.NewPCG(r.Seed, 3)), held: r.held, inLife: r.inLife,
 	}
 	stop, stopWriter := make(chan struct{}), make(chan struct{})
