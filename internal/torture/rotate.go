@@ -40,6 +40,10 @@ const (
 	leastCopy = 512
 	// straggle is the time between two lines of a writer that writes on.
 	straggle = 100 * time.Microsecond
+	// foundInOldDir says that a reader that was down finds what went to the other
+	// folder meanwhile. tail's DESIGN.md says that it does not: what a reader had
+	// not opened by then, or not read when it was killed, counts as deleted.
+	foundInOldDir = false
 )
 
 // rotated is a file that was the log, or a copy of it.
@@ -135,12 +139,18 @@ func (r *rotator) rotate(style Style, wait time.Duration, stop <-chan struct{}) 
 		} else if style == OldDir {
 			to.path = filepath.Join(r.dir, "old", filepath.Base(to.path))
 		}
-		if err := r.rename(to); err != nil {
+		var err error
+		if style == OldDir && !foundInOldDir {
+			err = r.hide(func() error { return r.rename(to) })
+		} else {
+			err = r.rename(to)
+		}
+		if err != nil {
 			return err
 		}
 		return r.recreate(wait, late, stop)
 	case Delete:
-		if err := r.delete(); err != nil {
+		if err := r.hide(r.delete); err != nil {
 			return err
 		}
 		return r.recreate(wait, late, stop)
@@ -185,19 +195,27 @@ func (r *rotator) rename(to rotated) error {
 	return err
 }
 
-// delete deletes the log. What the reader has not opened by then is lost.
 func (r *rotator) delete() error {
+	_, err := r.unlink(func() error { return os.Remove(r.path) })
+	return err
+}
+
+// hide takes the log away by what do does. What the reader has not opened by then
+// is lost.
+func (r *rotator) hide(do func() error) error {
 	return r.inLife(func() error {
 		held := r.held(r.path)
-		n, err := r.unlink(func() error { return os.Remove(r.path) })
-		if err != nil {
+		r.mu.Lock()
+		e := r.live.epoch
+		r.mu.Unlock()
+		if err := do(); err != nil {
 			return err
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		n.epoch.gone = true
+		e.gone = true
 		if !held {
-			r.excuse(n.epoch, r.unread(n.epoch), deleted)
+			r.excuse(e, r.unread(e), deleted)
 		}
 		return nil
 	})
