@@ -332,6 +332,7 @@ func TestStateThatNoTailMadeIsRefused(t *testing.T) {
 // line that the state does not say was dealt with.
 func FuzzState(f *testing.F) {
 	f.Add([]byte(`{"generations":[{"number":0,"file":{"device":1,"inode":2},"name":"x","offset":3,"head":"YWJj","before":"YWJj"}],"next":1}`))
+	f.Add([]byte(`{"generations":[{"number":0,"file":{"device":1,"inode":2},"name":"x","offset":0,"end":3,"before_end":"YWJj","trail":[{"offset":512,"sum":1}]}],"next":1}`))
 	f.Add([]byte(`{"generations":null,"next":0}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var s State
