@@ -68,7 +68,6 @@ func (r Reader) Run(ctx context.Context) error {
 
 // record writes what t reads after the position up to which it was recorded.
 func (r Reader) record(t *tail.Tail, recorded tail.Position, out *Output) error {
-	var last tail.Position
 	var saveAt time.Time
 	for b := range t.Blocks() {
 		if b.TooLong > 0 {
@@ -82,7 +81,7 @@ func (r Reader) record(t *tail.Tail, recorded tail.Position, out *Output) error 
 			}
 			data, start.Offset = data[again:], start.Offset+int64(again)
 		}
-		if b.Decision || len(data) > 0 && (start != last || time.Now().After(saveAt)) {
+		if b.Decision != nil || len(data) > 0 && time.Now().After(saveAt) {
 			if err := r.save(stored{out.end, t.State(b.Mark(start.Offset, nil))}); err != nil {
 				return err
 			}
@@ -92,7 +91,6 @@ func (r Reader) record(t *tail.Tail, recorded tail.Position, out *Output) error 
 			if err := out.Append(start.Generation, start.Offset, data); err != nil {
 				return err
 			}
-			last = b.End
 		}
 		b.Release()
 	}
