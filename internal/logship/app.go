@@ -67,7 +67,7 @@ func New(cfg Config, p daemon.Process) (app *App, err error) {
 	opened = append(opened, a.admin.Close)
 	a.tail, err = tail.New(tail.Config{
 		Path: cfg.Paths[0], From: tail.From(cfg.From), State: saved,
-		MaxLine: int(cfg.MaxLine), Budget: int(cfg.Memory), Once: cfg.Once,
+		MaxLine: int(cfg.MaxLine), Budget: int(cfg.Memory), Once: cfg.Once, Reader: tail.Reader(cfg.Reader),
 		Changed: a.logChanged, Log: p.Log, Registerer: reg,
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	nxwatch "github.com/nxadm/tail/watch"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
@@ -23,7 +24,10 @@ func TestMain(m *testing.M) {
 	if args := os.Getenv(childEnv); args != "" {
 		beLogship(args)
 	}
-	goleak.VerifyTestMain(m)
+	// nxadm/tail has two goroutines that live as long as the process. They are
+	// started here, and these two alone are none of a leak.
+	_ = nxwatch.Cleanup("")
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
 }
 
 // patience bounds every wait for something that must come.

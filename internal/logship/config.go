@@ -26,6 +26,7 @@ type Config struct {
 	Once         bool             `yaml:"once" help:"ship what is there, then exit"`
 	Memory       config.Size      `yaml:"memory" help:"most memory for lines that are not safe yet; the rest waits in the log file"`
 	MaxLine      config.Size      `yaml:"max_line" help:"longest line held in memory; a longer one goes to the quarantine"`
+	Reader       string           `yaml:"reader" help:"how the end of the log is read: auto (by nxadm/tail while it is calm, else in blocks) or block"`
 	Admin        admin.Config     `yaml:"admin"`
 	Log          daemon.LogConfig `yaml:"log"`
 }
@@ -43,6 +44,7 @@ func Default() Config {
 		From:     string(tail.Beginning),
 		Memory:   16 << 20,
 		MaxLine:  1 << 20,
+		Reader:   string(tail.ReaderAuto),
 		Admin:    admin.Config{Listen: "127.0.0.1:9462"},
 		Log:      daemon.DefaultLog(),
 	}
@@ -80,6 +82,9 @@ func (c *Config) Validate(r *config.Report) {
 	}
 	if most := min(c.Memory/2, 64<<20); c.MaxLine < 1<<20 || c.MaxLine > most {
 		r.Addf("max_line", "must be at least 1MiB and at most %s (half of memory, never above 64MiB), got %s", most, c.MaxLine)
+	}
+	if c.Reader != string(tail.ReaderAuto) && c.Reader != string(tail.ReaderBlock) {
+		r.Addf("reader", "want auto or block, got %q", c.Reader)
 	}
 }
 

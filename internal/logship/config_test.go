@@ -20,6 +20,7 @@ from: middle
 compression: rar
 memory: 1KiB
 max_line: 1KiB
+reader: fast
 admin:
   listen: nowhere
 log:
@@ -42,8 +43,9 @@ log:
 		`:7: compression: must be none, lz4, zstd, snappy or gzip, got "rar"`,
 		":8: memory: must be at least 2MiB, got 1KiB",
 		":9: max_line: must be at least 1MiB",
-		":11: admin.listen: ",
-		":13: log.level: ",
+		`:10: reader: want auto or block, got "fast"`,
+		":12: admin.listen: ",
+		":14: log.level: ",
 	} {
 		if !strings.Contains(err.Error(), file+want) {
 			t.Errorf("problems lack %q:\n%v", want, err)

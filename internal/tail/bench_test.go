@@ -3,9 +3,13 @@ package tail
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // lines of 200 bytes with their newlines.
@@ -39,31 +43,75 @@ func BenchmarkBacklog(b *testing.B) {
 	b.ReportMetric(float64(lines)*float64(b.N)/b.Elapsed().Seconds(), "lines/s")
 }
 
-// BenchmarkFollow is the time from a line's write to its hand-over, with a writer
-// that writes one line each millisecond.
+// BenchmarkFollow is the time from a line's write to its hand-over, and what it
+// costs, for a writer of so many lines a second: p50-µs and p99-µs, and in
+// cpu-% of a core. The cost is the whole process's, so that of the writer alone,
+// which "reader=none" shows, has to be taken off.
 func BenchmarkFollow(b *testing.B) {
+	for _, rate := range []int{5, 20, 100, 1000} {
+		for _, reader := range []string{"none", "block", "auto", "nxadm"} {
+			b.Run(fmt.Sprintf("rate=%d/reader=%s", rate, reader), func(b *testing.B) {
+				benchFollow(b, time.Second/time.Duration(rate), reader)
+			})
+		}
+	}
+}
+
+func benchFollow(b *testing.B, every time.Duration, reader string) {
 	f := newFolder(b)
 	w := f.writer(f.path)
 	defer w.Close()
-	tail, err := New(Config{Path: f.path})
-	must(b, err)
+	cfg := Config{Path: f.path}
+	switch reader {
+	case "block":
+		cfg.Reader = ReaderBlock
+	case "nxadm": // always, also where auto would not
+		cfg.eager = true
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error)
-	go func() { ended <- tail.Run(ctx) }()
+	defer cancel()
+	ended := make(chan error, 1)
+	tail, err := New(cfg)
+	must(b, err)
+	if reader == "none" {
+		ended <- nil
+	} else {
+		go func() { ended <- tail.Run(ctx) }()
+	}
 	line := append(bytes.Repeat([]byte("x"), 199), '\n')
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	var waited time.Duration
-	for b.Loop() {
-		<-tick.C
+	next := time.Now()
+	write := func() time.Duration {
+		next = next.Add(every)
+		time.Sleep(time.Until(next))
 		at := time.Now()
 		_, err := w.Write(line)
 		must(b, err)
-		block := <-tail.Blocks()
-		waited += time.Since(at)
-		block.Release()
+		if reader != "none" {
+			(<-tail.Blocks()).Release()
+		}
+		return time.Since(at)
 	}
+	for begun := time.Now(); time.Since(begun) < 3*calmTime; { // until auto has made up its mind
+		write()
+	}
+	var waited []time.Duration
+	accepted, cpu, begun := tail.follow.accepted.Load(), cpuTime(b), time.Now()
+	for b.Loop() {
+		waited = append(waited, write())
+	}
+	cpu = cpuTime(b) - cpu
+	b.ReportMetric(100*cpu.Seconds()/time.Since(begun).Seconds(), "cpu-%")
+	slices.Sort(waited)
+	b.ReportMetric(float64(waited[len(waited)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(waited[len(waited)*99/100].Microseconds()), "p99-µs")
+	b.ReportMetric(100*float64(tail.follow.accepted.Load()-accepted)/float64(len(waited)), "nxadm-%")
 	cancel()
 	<-ended
-	b.ReportMetric(float64(waited.Microseconds())/float64(b.N), "µs/line")
+}
+
+// cpuTime is what the process has used so far.
+func cpuTime(b *testing.B) time.Duration {
+	var u unix.Rusage
+	must(b, unix.Getrusage(unix.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

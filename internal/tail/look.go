@@ -227,9 +227,9 @@ func readNames(dir string) ([]string, error) {
 	return d.Readdirnames(-1)
 }
 
-// follow finds out where a file went that has left the folder, and remembers the
+// wentTo finds out where a file went that has left the folder, and remembers the
 // folder: where one rotated file goes, others go too (logrotate's olddir).
-func (t *Tail) follow(g *generation) {
+func (t *Tail) wentTo(g *generation) {
 	path := pathOf(g.file)
 	if path == "" || path == g.name {
 		return
@@ -375,7 +375,7 @@ func (t *Tail) recognise(s *survey, now time.Time) (unknown []*found) {
 			g.missing = now
 		}
 		if !seen[g] && !g.ended {
-			t.follow(g)
+			t.wentTo(g)
 		}
 	}
 	return unknown

@@ -26,8 +26,9 @@ type program struct {
 	dealt  map[int]bool // numbers of lines dealt with before a crash
 	// may are the lines that need not be read: truncated in place, or in a file
 	// that nobody can find any more since its reader crashed.
-	may   map[int]bool
-	spans []*span // the files, the live one last
+	may    map[int]bool
+	spans  []*span // the files, the live one last
+	follow bool
 }
 
 // span is the lines of one file, which nobody else has: all from from on, up to
@@ -239,6 +240,9 @@ func (p *program) number(line string) (n int) {
 
 func (p *program) begin() {
 	cfg := config(p.t, p.path)
+	if p.follow {
+		cfg = eager(cfg)
+	}
 	cfg.State, cfg.buffer, cfg.Budget = p.state, 4096, 16384
 	p.reader = start(p.t, cfg)
 }
@@ -277,14 +281,15 @@ func (p *program) missing() int {
 
 func TestRandomPrograms(t *testing.T) {
 	seeds := []uint64{1, 2, 3, rand.Uint64(), rand.Uint64()}
-	for _, truncating := range []bool{false, true} {
+	for i := range 4 {
+		truncating, follow := i%2 > 0, i/2 > 0
 		for _, seed := range seeds {
-			t.Run(fmt.Sprintf("seed %d truncating %t", seed, truncating), func(t *testing.T) {
+			t.Run(fmt.Sprintf("seed %d truncating %t following %t", seed, truncating, follow), func(t *testing.T) {
 				t.Parallel()
 				t.Logf("seed %d", seed)
 				p := &program{
 					clock: t.TempDir(), folder: newFolder(t), rng: rand.New(rand.NewPCG(seed, 0)),
-					last: -1, dealt: make(map[int]bool), may: make(map[int]bool),
+					last: -1, follow: follow, dealt: make(map[int]bool), may: make(map[int]bool),
 				}
 				p.spans = []*span{{path: p.path}}
 				p.w = p.writer(p.path)

@@ -17,7 +17,17 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// nxadm/tail has two goroutines that live as long as the process. They are started
+// here, and these two alone are none of a leak.
+func TestMain(m *testing.M) {
+	if does := os.Getenv(childEnv); does != "" {
+		beChild(does, os.Args[1])
+	}
+	if err := nxadmTail.begin(); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
+}
 
 // patience bounds every wait for something that must come.
 const patience = time.Minute
@@ -54,10 +64,14 @@ type settled struct {
 }
 
 func config(t testing.TB, path string) Config {
-	return Config{
-		Path: path, Log: zerolog.New(zerolog.NewTestWriter(t)),
+	cfg := Config{
+		Path: path, Log: zerolog.New(zerolog.NewTestWriter(t)), Reader: ReaderBlock,
 		rescan: 20 * time.Millisecond, quiet: 300 * time.Millisecond, linger: 600 * time.Millisecond,
 	}
+	if strings.HasPrefix(t.Name(), withFollower+"/") {
+		return eager(cfg)
+	}
+	return cfg
 }
 
 func start(t testing.TB, cfg Config) *reader {
@@ -131,6 +145,7 @@ func (r *reader) stop() {
 		r.t.Errorf("run: %v", err)
 	}
 	<-r.gone
+	acceptedInAll.Add(r.tail.follow.accepted.Swap(0))
 	for _, b := range r.held {
 		b.Release()
 	}

@@ -53,13 +53,21 @@ func (t *Tail) advance(now time.Time) (bool, error) {
 		w = writersOf(g.file)
 	}
 	t.lastRead = now
-	p, err := g.read(buf, t.cfg.MaxLine)
-	if err == nil && p.empty() && !p.more {
-		switch {
-		case !g.live:
-			p, err = t.endOf(g, w, later, buf, now)
-		case later:
-			t.yield(g)
+	p, err := piece{}, error(nil)
+	if t.follow.follower != nil {
+		p = t.followed(g, later, buf, now)
+	}
+	if t.follow.follower == nil && p.nothing() {
+		p, err = g.read(buf, t.cfg.MaxLine)
+		if err == nil && p.nothing() {
+			switch {
+			case !g.live:
+				p, err = t.endOf(g, w, later, buf, now)
+			case later:
+				t.yield(g)
+			default:
+				t.calm(g, now)
+			}
 		}
 	}
 	if err != nil || p.empty() {
@@ -81,7 +89,10 @@ func (t *Tail) advance(now time.Time) (bool, error) {
 	return true, t.emit(g, p, buf, now)
 }
 
-func (p piece) empty() bool { return p.data == nil && p.tooLong == 0 && p.need == 0 }
+// nothing tells whether the read came to the end, empty whether there is nothing
+// to hand over.
+func (p piece) nothing() bool { return p.empty() && !p.more }
+func (p piece) empty() bool   { return p.data == nil && p.tooLong == 0 && p.need == 0 }
 
 // endOf deals with a rotated file that is at its end. Once nothing can be added
 // to it any more it gives the unfinished last line, if there is one, and then
@@ -167,5 +178,6 @@ func (t *Tail) emit(g *generation, p piece, buf []byte, now time.Time) error {
 		b.Lines = 1
 	}
 	t.pending, t.busy = b, b.Lines > burst
+	t.follow.lines += b.Lines
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	nxadm "github.com/nxadm/tail"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 )
@@ -53,6 +54,8 @@ type Config struct {
 	Folder string
 	// Once ends Run at the end of what is there.
 	Once bool
+	// Reader is how the end of the live file is read. The default is ReaderAuto.
+	Reader Reader
 	// Changed is told why the log can't be read, and nil when it can again. Run
 	// calls it.
 	Changed func(err error)
@@ -64,6 +67,9 @@ type Config struct {
 	buffer                int
 	rescan, quiet, linger time.Duration
 	poll                  bool // as if the kernel did not report changes
+	eager                 bool // follow whenever the end of the live file is reached
+	late                  time.Duration
+	tamper                func(<-chan *nxadm.Line) <-chan *nxadm.Line // stands between follower and Tail
 }
 
 const (
@@ -120,6 +126,7 @@ type Tail struct {
 	busy     bool   // the last block had more than burst lines
 	need     int    // size of the buffer that the next line needs, 0 for the usual
 	waiting  ending // what step met last
+	follow   following
 
 	folders   []string // beside dir, where rotated files went
 	elsewhere []string // files of the state, by their last paths
@@ -154,16 +161,25 @@ const (
 )
 
 // New returns a Tail; it does no I/O. An error means that the path is not
-// absolute or that cfg.State can't be of a Tail's making.
+// absolute, that cfg.Reader is unknown, or that cfg.State can't be of a Tail's
+// making.
 func New(cfg Config) (*Tail, error) {
 	if !filepath.IsAbs(cfg.Path) {
 		return nil, fmt.Errorf("tail %q: path must be absolute", cfg.Path)
+	}
+	switch cfg.Reader {
+	case "":
+		cfg.Reader = ReaderAuto
+	case ReaderAuto, ReaderBlock:
+	default:
+		return nil, fmt.Errorf("tail %s: reader must be auto or block, got %q", cfg.Path, cfg.Reader)
 	}
 	cfg.buffer = or(cfg.buffer, defaultBuffer)
 	cfg.MaxLine = max(or(cfg.MaxLine, defaultMaxLine), cfg.buffer)
 	cfg.Budget = or(cfg.Budget, defaultBudget)
 	cfg.quiet = or(cfg.quiet, quietTime)
 	cfg.linger = or(cfg.linger, lingerTime)
+	cfg.late = or(cfg.late, lateTime)
 	cfg.Path = filepath.Clean(cfg.Path)
 	t := &Tail{
 		cfg: cfg, dir: filepath.Dir(cfg.Path), base: filepath.Base(cfg.Path),
@@ -229,9 +245,11 @@ func (t *Tail) Run(ctx context.Context) error {
 }
 
 func (t *Tail) cleanup() {
+	t.unfollow("end", 0)
 	t.watch.close()
 	t.beside.Wait()
 	close(t.blocks)
+	t.follow.wait(goneTime)
 	if t.pending != nil {
 		t.pending.Release()
 	}
@@ -318,6 +336,9 @@ func (t *Tail) wait(ctx context.Context) {
 	if t.waiting == atTail {
 		until = min(until, endPoll)
 	}
+	if due := t.follow.due; t.follow.follower != nil && !due.IsZero() {
+		until = min(until, due.Sub(now))
+	}
 	timer := time.NewTimer(max(0, until))
 	defer timer.Stop()
 	var freed <-chan struct{}
@@ -333,6 +354,8 @@ func (t *Tail) wait(ctx context.Context) {
 	case out <- t.pending:
 		t.pending = nil
 	case <-freed:
+	case line, ok := <-t.follow.source():
+		t.follow.got(line, ok)
 	case e := <-t.watch.events():
 		t.event(e)
 		t.drainEvents()

@@ -114,6 +114,7 @@ func (t *Tail) event(e fsnotify.Event) {
 	name := filepath.Base(e.Name)
 	if name == t.base || isRotated(t.base, name) || filepath.Clean(e.Name) == t.dir {
 		t.rescan = true
+		t.unfollow("folder changed", 0)
 	}
 }
 
