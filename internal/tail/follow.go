@@ -26,10 +26,11 @@ const (
 const (
 	// calmTime is how long the live file must have been read to its end, with at
 	// least one line and at most calmLines in that time, before it is followed.
-	// More than calmLines in such a time, and blocks take over again: nxadm/tail
-	// costs several times as much for a line.
+	// More than busyLines in such a time, and blocks take over again: nxadm/tail
+	// costs two to three times as much for a line.
 	calmTime  = time.Second
-	calmLines = 100
+	calmLines = 50
+	busyLines = 100
 	// followAhead is how many bytes the file may be ahead of what the follower
 	// has said. More is a backlog, or a line that nxadm/tail would have to hold in
 	// memory as a whole, whatever its length.
@@ -219,7 +220,7 @@ func (t *Tail) followed(g *generation, later bool, buf []byte, now time.Time) pi
 	if now.Sub(f.since) >= calmTime {
 		f.lines, f.since = 0, now
 	}
-	if f.lines+len(f.batch) > calmLines && !t.cfg.eager {
+	if f.lines+len(f.batch) > busyLines && !t.cfg.eager {
 		t.unfollow("busy", 0)
 	}
 	return p

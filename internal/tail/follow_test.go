@@ -262,7 +262,7 @@ func TestFollowsOnlyWhileItIsCalm(t *testing.T) {
 		{"a log that becomes busy is left", nil, func(f *folder, step func(time.Duration) bool) bool {
 			write(f, 5)
 			step(second)
-			write(f, 10*calmLines)
+			write(f, 2*busyLines)
 			eventually(f.t, "it is left", func() bool { return !step(time.Millisecond) })
 			return false
 		}, false},
@@ -310,6 +310,45 @@ func TestFollowsOnlyWhileItIsCalm(t *testing.T) {
 				t.Errorf("followed: got %v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+// A follower that is late can only be looked into when there is memory and somebody
+// to take the block. Until then that it is late must not keep the Tail busy.
+func TestLateFollowerIsNotWaitedForWhileNothingCanBeRead(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 1))
+	tail := looked(t, f, eager(config(t, f.path)))
+	now := time.Now()
+	tail.look(now, false)
+	text(tail, now)
+	tail.follow.due = now.Add(-time.Hour)
+	if got := tail.longest(now); got != 0 {
+		t.Errorf("longest wait: got %s, want 0: the follower is late", got)
+	}
+	tail.waiting = starved
+	if got := tail.longest(now); got == 0 {
+		t.Error("longest wait without memory: got 0")
+	}
+	tail.waiting, tail.pending = atEnd, &Block{pool: tail.pool}
+	if got := tail.longest(now); got == 0 {
+		t.Error("longest wait with a block that nobody takes: got 0")
+	}
+}
+
+// What a symlink leads to may lie in another folder, whose changes nobody reports.
+func TestLineBehindASymlinkIsFollowedAtOnce(t *testing.T) {
+	f, elsewhere := newFolder(t), newFolder(t)
+	elsewhere.write(numbered(0, 1))
+	must(t, os.Symlink(elsewhere.path, f.path))
+	cfg := eager(config(t, f.path))
+	cfg.rescan = time.Hour
+	r := start(t, cfg)
+	r.wants(numbered(0, 1))
+	for i := 1; i < 20; i++ {
+		r.following()
+		elsewhere.write(numbered(i, i+1))
+		r.wants(numbered(0, i+1))
 	}
 }
 

@@ -332,14 +332,7 @@ func (t *Tail) wait(ctx context.Context) {
 		// Events pile up as one in the kernel meanwhile.
 		sleep(ctx, quiet)
 	}
-	until := t.scanned.Add(t.interval()).Sub(now)
-	if t.waiting == atTail {
-		until = min(until, endPoll)
-	}
-	if due := t.follow.due; t.follow.follower != nil && !due.IsZero() {
-		until = min(until, due.Sub(now))
-	}
-	timer := time.NewTimer(max(0, until))
+	timer := time.NewTimer(t.longest(now))
 	defer timer.Stop()
 	var freed <-chan struct{}
 	if t.waiting == starved {
@@ -364,6 +357,19 @@ func (t *Tail) wait(ctx context.Context) {
 		t.rescan = true
 	case <-timer.C:
 	}
+}
+
+// longest is how long to wait if nothing happens.
+func (t *Tail) longest(now time.Time) time.Duration {
+	until := t.scanned.Add(t.interval()).Sub(now)
+	due := t.follow.due
+	switch {
+	case t.waiting == atTail:
+		until = min(until, endPoll)
+	case t.waiting == atEnd && t.pending == nil && t.follow.follower != nil && !due.IsZero():
+		until = min(until, due.Sub(now))
+	}
+	return max(0, until)
 }
 
 func sleep(ctx context.Context, d time.Duration) {
