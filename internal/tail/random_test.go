@@ -58,7 +58,11 @@ func (p *program) finish() {
 func (p *program) write() {
 	p.finish()
 	var b strings.Builder
-	for range p.rng.IntN(300) {
+	most := 300
+	if p.follow {
+		most = 20 // more would be a backlog, which is read in blocks
+	}
+	for range p.rng.IntN(most) {
 		b.WriteString(p.line() + "\n")
 		p.next++
 	}
@@ -67,6 +71,9 @@ func (p *program) write() {
 		p.half = true
 	}
 	p.put(b.String())
+	if p.follow && p.rng.IntN(2) == 0 {
+		p.pause()
+	}
 }
 
 // note says what was done, in the log of a test that failed.
