@@ -137,7 +137,13 @@ func (t *Tail) calm(g *generation, now time.Time) {
 	}
 	if err := f.err; err != nil {
 		f.err, f.again = nil, now.Add(failTime)
-		t.log.Warn().Err(err).Stringer("retry_in", failTime).Msg("nxadm/tail does not work, end of the log is read in blocks")
+		said := t.log.Warn().Err(err)
+		if nxadmTail.gaveUp() {
+			t.cfg.Reader = ReaderBlock // for good
+		} else {
+			said = said.Stringer("retry_in", failTime)
+		}
+		said.Msg("nxadm/tail does not work, end of the log is read in blocks")
 		return
 	}
 	if size, err := g.fileSize(); err != nil || size-g.offset > t.followAhead() {
