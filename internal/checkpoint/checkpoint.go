@@ -30,13 +30,13 @@ const (
 	markerText = "A position was kept in this directory. Without its files it is not begun anew by itself.\n"
 )
 
-// Store is a state directory, locked for this process. Load comes first, then
-// any number of Saves. It is not safe for concurrent use.
+// Store is a directory that holds one value. Load comes first, then any number of
+// Saves. It is not safe for concurrent use.
 type Store struct {
 	dir    string
-	lock   *os.File
-	last   uint64 // sequence of the newest slot
-	next   int    // index of the slot to write next
+	lock   io.Closer // nil if the lock is another's
+	last   uint64    // sequence of the newest slot
+	next   int       // index of the slot to write next
 	loaded bool
 	marked bool
 	now    func() time.Time
@@ -45,18 +45,22 @@ type Store struct {
 // Open makes the directory if it is not there and locks it until Close. If
 // another process has it the error is an *InUseError.
 func Open(dir string) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, fmt.Errorf("make state directory: %w", err)
-	}
-	f, err := lock(dir)
+	d, err := OpenDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{dir: dir, lock: f, now: time.Now}, nil
+	s := d.Store("")
+	s.lock = d
+	return s, nil
 }
 
-// Close gives the directory free.
-func (s *Store) Close() error { return s.lock.Close() }
+// Close gives the directory free, if Open made the Store.
+func (s *Store) Close() error {
+	if s.lock == nil {
+		return nil
+	}
+	return s.lock.Close()
+}
 
 // Dir is the directory's path.
 func (s *Store) Dir() string { return s.dir }
@@ -173,6 +177,9 @@ func (s *Store) Save(payload []byte) error {
 	}
 	if len(payload) > maxPayload {
 		return fmt.Errorf("save checkpoint: %d bytes are more than %d", len(payload), maxPayload)
+	}
+	if err := makeDir(s.dir); err != nil {
+		return fmt.Errorf("save checkpoint: %w", err)
 	}
 	data := slot{sequence: s.last + 1, saved: s.now(), payload: payload}.encode()
 	if _, err := Replace(s.path(s.next), bytes.NewReader(data)); err != nil {

@@ -1,7 +1,9 @@
 package checkpoint
 
 import (
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -28,6 +30,22 @@ func Replace(path string, content io.Reader) (size int64, err error) {
 		err = syncDir(filepath.Dir(path))
 	}
 	return size, err
+}
+
+// makeDir makes a directory, those above it too, so that it is still there after a
+// crash.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	above := filepath.Dir(dir)
+	if err := makeDir(above); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(above)
 }
 
 func syncDir(dir string) error {

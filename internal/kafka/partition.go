@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,10 @@ type Partition struct {
 }
 
 type failure struct{ err error }
+
+// ErrNotSent is what every Append after an error ends with: nothing of its batch
+// has left, and it says nothing of that batch.
+var ErrNotSent = errors.New("not sent: the connection was given up")
 
 // call is one Append on its way.
 type call struct {
@@ -91,7 +96,8 @@ func (f *frame) release() {
 // goroutine, and must not block. A nil error means the leader and all in-sync
 // replicas hold the batch: appended now, or recognised as a duplicate
 // (baseOffset is then the original one, or -1 where the broker does not tell).
-// After an error every later Append fails too; close and open again.
+// After an error every later Append fails too, with ErrNotSent; close and open
+// again. Batches that were under way when the error came get their own answers.
 func (p *Partition) Append(b Batch, done func(baseOffset int64, err error)) {
 	c := &call{done: done, answer: make(chan answer, 1)}
 	p.sending.Lock()
@@ -111,7 +117,7 @@ func (p *Partition) Append(b Batch, done func(baseOffset int64, err error)) {
 // answered, otherwise it has to be answered here.
 func (p *Partition) send(b Batch, c *call) error {
 	if f := p.failed.Load(); f != nil {
-		return f.err
+		return errorf(ClassOf(f.err), p.Leader(), "%w after: %w", ErrNotSent, f.err)
 	}
 	if b.ProducerID < 0 || len(b.Lines) == 0 {
 		// Without an id, the leader would append anything, duplicates too.

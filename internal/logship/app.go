@@ -3,11 +3,10 @@ package logship
 import (
 	"context"
 	"errors"
-	"fmt"
-	"path/filepath"
-	"sync/atomic"
+	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
@@ -30,30 +29,51 @@ type App struct {
 	notify *daemon.Notifier
 	admin  *admin.Server
 	client *kafka.Client
-	store  *checkpoint.Store
-	tail   *tail.Tail
-	ship   *ship.Shipper
+	dir    *checkpoint.Dir
 
-	blocked atomic.Pointer[error] // why the log can't be read; nil if it can
+	// What all sources share.
+	route   *route
+	group   *ship.Group
+	memory  *tail.Memory
+	watcher *tail.Watcher
+	metrics *tail.Metrics
+
+	// Who looks for logs has these to himself.
+	positions *positions
+	finder    *finder
+	looked    time.Time            // when all that was found was considered
+	unsettled bool                 // that has to be done again
+	alone     map[string]time.Time // files that may be of a log that is just being rotated
+	opened    []*source            // by New, for Run
+
+	running sync.WaitGroup
+	mu      sync.Mutex
+	sources map[string]*source
+	refused map[string]string // what is left alone, and why
+	empty   []string          // patterns that nothing matches
+	folders map[string]error  // that can't be listed
+	failed  []error           // of sources that ended so
 }
 
-// New locks the state directory, reads the position and takes the admin port. It
+// New locks the state directory, reads the positions and takes the admin port. It
 // does no network I/O. Errors that starting again can't heal have exit code 78.
 // An App that was made has to Run.
 func New(cfg Config, p daemon.Process) (app *App, err error) {
-	a := &App{cfg: cfg, log: p.Log, notify: p.Notify}
+	a := &App{
+		cfg: cfg, log: p.Log, notify: p.Notify,
+		alone: make(map[string]time.Time), sources: make(map[string]*source), refused: make(map[string]string), folders: make(map[string]error),
+	}
 	var opened []func() error
 	defer func() {
 		for i := len(opened) - 1; err != nil && i >= 0; i-- {
 			_ = opened[i]()
 		}
 	}()
-	if a.store, err = checkpoint.Open(cfg.StateDir); err != nil {
+	if a.dir, err = checkpoint.OpenDir(cfg.StateDir); err != nil {
 		return nil, daemon.ConfigError(err)
 	}
-	opened = append(opened, a.store.Close)
-	saved, err := loadPosition(a.store, cfg, p.Log)
-	if err != nil {
+	opened = append(opened, a.dir.Close)
+	if a.positions, err = openPositions(a.dir, cfg, p.Log); err != nil {
 		return nil, daemon.ConfigError(err)
 	}
 	if a.client, err = kafka.Open(cfg.Config, p.Log); err != nil {
@@ -65,26 +85,18 @@ func New(cfg Config, p daemon.Process) (app *App, err error) {
 		return nil, err
 	}
 	opened = append(opened, a.admin.Close)
-	a.tail, err = tail.New(tail.Config{
-		Path: cfg.Paths[0], From: tail.From(cfg.From), State: saved,
-		MaxLine: int(cfg.MaxLine), Budget: int(cfg.Memory), Once: cfg.Once, Reader: tail.Reader(cfg.Reader),
-		Changed: a.logChanged, Log: p.Log, Registerer: reg,
-	})
-	if err != nil {
-		return nil, daemon.ConfigError(fmt.Errorf("read position in %s: %w", cfg.StateDir, err))
+	a.route = newRoute(a.client.Topic(cfg.Topic, kafka.ProduceOptions{Compression: cfg.Compression}), cfg.Retry.Jittered)
+	a.group = ship.NewGroup(classOf, p.Log, reg)
+	a.memory = tail.NewMemory(int(cfg.Memory))
+	a.watcher = tail.NewWatcher(p.Log)
+	a.metrics = tail.NewMetrics(reg)
+	a.finder = newFinder(cfg.patterns(), a.watcher)
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "logship_sources", Help: "Logs that are being read or waited for.",
+	}, func() float64 { return float64(len(a.all())) }))
+	if a.opened, err = a.begin(); err != nil {
+		return nil, err
 	}
-	a.ship = ship.New(ship.Options{
-		Topic:      topic{a.client.Topic(cfg.Topic, kafka.ProduceOptions{Compression: cfg.Compression})},
-		Blocks:     a.tail.Blocks(),
-		State:      a.tail.State,
-		Save:       func(s tail.State) error { return savePosition(a.store, cfg, s) },
-		Quarantine: filepath.Join(cfg.StateDir, "quarantine"),
-		Delay:      cfg.Retry.Jittered,
-		Class:      func(err error) string { return string(kafka.ClassOf(err)) },
-		Drain:      drain,
-		Log:        p.Log,
-		Registerer: reg,
-	})
 	a.admin.Ready(a.ready)
 	return a, nil
 }
@@ -94,28 +106,21 @@ func (a *App) AdminAddr() string { return a.admin.Addr() }
 
 // Run ships until ctx is done, or, with Once, until what was there is safe. It
 // blocks. When ctx is done, answers that are under way are waited for, and the
-// position is stored.
+// positions are stored.
 func (a *App) Run(ctx context.Context) (err error) {
-	defer func() { err = errors.Join(err, a.client.Close(), a.store.Close()) }()
+	defer func() { err = errors.Join(err, a.client.Close(), a.dir.Close()) }()
 	a.notify.Ready(a.statusText(0))
 	group, ctx := errgroup.WithContext(ctx)
-	serving, finish := context.WithCancel(context.WithoutCancel(ctx)) // until the position is stored
+	serving, finish := context.WithCancel(context.WithoutCancel(ctx)) // until the positions are stored
 	group.Go(func() error { return a.admin.Serve(serving) })
 	group.Go(func() error { a.tellStatus(serving); return nil })
-	var unread error // must not keep what was read from being sent
-	group.Go(func() error { unread = a.tail.Run(ctx); return nil })
+	group.Go(func() error { return a.watcher.Run(serving) })
 	group.Go(func() error {
 		defer finish()
-		return a.ship.Run(ctx)
+		if a.cfg.Once {
+			return a.once(ctx, a.opened)
+		}
+		return a.keep(ctx, a.opened)
 	})
-	return errors.Join(group.Wait(), unread)
-}
-
-// logChanged is told why the log can't be read, and nil when it can.
-func (a *App) logChanged(err error) {
-	if err == nil {
-		a.blocked.Store(nil)
-		return
-	}
-	a.blocked.Store(&err)
+	return group.Wait()
 }

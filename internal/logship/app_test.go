@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,12 +39,13 @@ type rig struct {
 	t      *testing.T
 	cfg    Config
 	notify *daemon.Notifier
+	out    io.Writer // of the logger
 }
 
 func newRig(t *testing.T, broker string) *rig {
 	t.Helper()
 	dir := t.TempDir()
-	r := &rig{t: t, cfg: Default()}
+	r := &rig{t: t, cfg: Default(), out: zerolog.NewTestWriter(t)}
 	r.cfg.Paths = []string{filepath.Join(dir, "events.log")}
 	r.cfg.StateDir = filepath.Join(dir, "state")
 	r.cfg.Brokers = []string{broker}
@@ -53,6 +55,14 @@ func newRig(t *testing.T, broker string) *rig {
 }
 
 func (r *rig) log() string { return r.cfg.Paths[0] }
+
+// state is where the position of a log lies, quarantine where its lines do that no
+// broker takes.
+func (r *rig) state(path string) string { return filepath.Join(r.cfg.StateDir, folderOf(path)) }
+
+func (r *rig) quarantine(path string) string {
+	return filepath.Join(r.cfg.StateDir, "quarantine", filepath.Base(folderOf(path)))
+}
 
 // write appends text to the log.
 func (r *rig) write(text string) {
@@ -75,7 +85,7 @@ func (r *rig) rename(from, to string) {
 }
 
 func (r *rig) process() daemon.Process {
-	return daemon.Process{Name: "logship", Log: zerolog.New(zerolog.NewTestWriter(r.t)), Notify: r.notify}
+	return daemon.Process{Name: "logship", Log: zerolog.New(r.out), Notify: r.notify}
 }
 
 // start runs a logship until the returned function is called.
@@ -334,7 +344,7 @@ func TestLineTheTopicDoesNotTakeGoesToQuarantine(t *testing.T) {
 	r.once()
 	wantLines(t, values(t, k, 3), "one\ntwo\nthree\n")
 	for name, want := range map[string][]byte{"0-4": big, fmt.Sprintf("0-%d", 4+len(big)+1+4): huge} {
-		got, err := os.ReadFile(filepath.Join(r.cfg.StateDir, "quarantine", name))
+		got, err := os.ReadFile(filepath.Join(r.quarantine(r.log()), name))
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("quarantine %s: got %d bytes, %v, want %d", name, len(got), err, len(want))
 		}
@@ -348,7 +358,7 @@ func TestLogThatBeginsWithALineTooLongToHold(t *testing.T) {
 	r.write(huge + "\n" + huge + "\nlast\n")
 	r.once()
 	wantLines(t, values(t, k, 1), "last\n")
-	kept, err := filepath.Glob(filepath.Join(r.cfg.StateDir, "quarantine", "*"))
+	kept, err := filepath.Glob(filepath.Join(r.quarantine(r.log()), "*"))
 	if err != nil || len(kept) != 2 {
 		t.Errorf("quarantine: got %q, %v, want both lines", kept, err)
 	}
@@ -377,7 +387,7 @@ func TestStateThatCannotBeTrustedIsRefused(t *testing.T) {
 			r := newRig(t, k.Addr)
 			r.write(numbered(0, 10))
 			r.once()
-			slots, err := filepath.Glob(filepath.Join(r.cfg.StateDir, "position.*"))
+			slots, err := filepath.Glob(filepath.Join(r.state(r.log()), "position.*"))
 			if err != nil || len(slots) == 0 {
 				t.Fatalf("slots: %v, %v", slots, err)
 			}
@@ -402,7 +412,7 @@ func TestDamagedSlotIsPassedOverAndNothingIsSentAgainFromTheStart(t *testing.T) 
 		r.write(numbered(i*10, i*10+10))
 		r.once()
 	}
-	slots, err := filepath.Glob(filepath.Join(r.cfg.StateDir, "position.?"))
+	slots, err := filepath.Glob(filepath.Join(r.state(r.log()), "position.?"))
 	if err != nil || len(slots) != 2 {
 		t.Fatalf("slots: %v, %v", slots, err)
 	}
@@ -449,17 +459,6 @@ func TestOnceSendsWhatItReadBeforeItFails(t *testing.T) {
 	wantLines(t, values(t, k, 10_000), numbered(0, 10_000))
 }
 
-func TestStateOfAnotherLogIsRefused(t *testing.T) {
-	k := broker(t)
-	r := newRig(t, k.Addr)
-	r.write(numbered(0, 10))
-	r.once()
-	r.cfg.Paths = []string{r.log() + ".other"}
-	if _, err := New(r.cfg, r.process()); err == nil || !strings.Contains(err.Error(), "--state-dir") {
-		t.Errorf("new: got %v, want a refusal that names --state-dir", err)
-	}
-}
-
 // The log's files are known from the first start on, also while there is no
 // broker: one that is gone by the next start is missed, not passed over.
 func TestLogThatIsGoneBeforeTheFirstAckIsMissed(t *testing.T) {
@@ -467,7 +466,7 @@ func TestLogThatIsGoneBeforeTheFirstAckIsMissed(t *testing.T) {
 	r.write(numbered(0, 100))
 	stop := r.start()
 	kafkatest.WaitFor(t, "the state to be stored", func() bool {
-		_, err := os.Stat(filepath.Join(r.cfg.StateDir, "position.0"))
+		_, err := os.Stat(filepath.Join(r.state(r.log()), "position.0"))
 		return err == nil
 	})
 	stop()

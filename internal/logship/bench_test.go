@@ -52,7 +52,7 @@ func BenchmarkFileToBroker(b *testing.B) {
 				if err := app.Run(context.Background()); err != nil {
 					b.Fatal(err)
 				}
-				if acked := app.ship.Status().Acked; acked != lines {
+				if acked := app.group.Status().Acked; acked != lines {
 					b.Fatalf("acknowledged %d lines of %d", acked, lines)
 				}
 			}

@@ -1,10 +1,12 @@
-// Package logship is the daemon that ships the lines of a log file to a Kafka
-// topic: it wires the reader, the shipper, the stored position and Kafka
-// together.
+// Package logship is the daemon that ships the lines of log files to a Kafka
+// topic: it finds the logs and wires for each a reader, a shipper and a stored
+// position together, and all of them with Kafka.
 package logship
 
 import (
 	"context"
+	"fmt"
+	pathpkg "path"
 	"path/filepath"
 	"strings"
 
@@ -17,14 +19,14 @@ import (
 
 // Config is what logship can be told.
 type Config struct {
-	Paths        []string `yaml:"paths" flag:"path" help:"absolute path of the log file"`
+	Paths        []string `yaml:"paths" flag:"path" help:"absolute paths of log files, or patterns of such (*, ?, [a-z]), each file a log of its own"`
 	kafka.Config `yaml:",inline"`
 	Topic        string           `yaml:"topic" help:"topic that lines go to"`
-	StateDir     string           `yaml:"state_dir" help:"folder for the position and for lines no broker takes; one for each logship"`
+	StateDir     string           `yaml:"state_dir" help:"folder for the positions and for lines no broker takes; one for each logship"`
 	From         string           `yaml:"from" help:"where the very first start begins: beginning (of the oldest rotated file there is) or end"`
 	Compression  kafka.Codec      `yaml:"compression" help:"none, lz4, zstd, snappy or gzip"`
 	Once         bool             `yaml:"once" help:"ship what is there, then exit"`
-	Memory       config.Size      `yaml:"memory" help:"most memory for lines that are not safe yet; the rest waits in the log file"`
+	Memory       config.Size      `yaml:"memory" help:"most memory for lines of all logs that are not safe yet; the rest waits in the log files"`
 	MaxLine      config.Size      `yaml:"max_line" help:"longest line held in memory; a longer one goes to the quarantine"`
 	Reader       string           `yaml:"reader" help:"how the end of the log is read: auto (by nxadm/tail while it is calm, else in blocks) or block"`
 	Admin        admin.Config     `yaml:"admin"`
@@ -55,19 +57,7 @@ func Default() Config {
 // Validate reports every value that can't work.
 func (c *Config) Validate(r *config.Report) {
 	c.Config.Validate(r)
-	switch len(c.Paths) {
-	case 0:
-		r.Addf("paths", "need one")
-	case 1:
-		switch path := c.Paths[0]; {
-		case !filepath.IsAbs(path):
-			r.Addf("paths[0]", "must be absolute, got %q", path)
-		case strings.ContainsAny(path, "*?["):
-			r.Addf("paths[0]", "patterns are not supported yet, got %q", path)
-		}
-	default:
-		r.Addf("paths", "only one log is supported yet, got %d", len(c.Paths))
-	}
+	c.validatePaths(r)
 	if problem := kafka.NameProblem(c.Topic); problem != "" {
 		r.Addf("topic", "%s", problem)
 	}
@@ -88,12 +78,47 @@ func (c *Config) Validate(r *config.Report) {
 	}
 }
 
+func (c *Config) validatePaths(r *config.Report) {
+	if len(c.Paths) == 0 {
+		r.Addf("paths", "need at least one")
+	}
+	first := make(map[string]int)
+	for i, path := range c.Paths {
+		key := fmt.Sprintf("paths[%d]", i)
+		_, err := pathpkg.Match(path, "") // filepath's looks no further than the first difference
+		earlier, twice := first[filepath.Clean(path)]
+		switch {
+		case !filepath.IsAbs(path):
+			r.Addf(key, "must be absolute, got %q", path)
+		case err != nil:
+			r.Addf(key, "malformed pattern (a [ without its ], or a \\ at the end), got %q", path)
+		case strings.HasSuffix(path, "/"):
+			r.Addf(key, "must name files, not a folder, got %q", path)
+		case twice:
+			r.Addf(key, "is the same as paths[%d], got %q", earlier, path)
+		default:
+			first[filepath.Clean(path)] = i
+		}
+	}
+}
+
+// patterns are the paths that are patterns.
+func (c *Config) patterns() []string {
+	var patterns []string
+	for _, path := range c.Paths {
+		if isPattern(path) {
+			patterns = append(patterns, filepath.Clean(path))
+		}
+	}
+	return patterns
+}
+
 // Command is logship as a command.
 func Command() daemon.App {
 	cfg := Default()
 	return daemon.App{
 		Name:     "logship",
-		Short:    "Ship the lines of a log file to a Kafka topic",
+		Short:    "Ship the lines of log files to a Kafka topic",
 		Settings: config.New("logship", &cfg, config.Alias{Env: "KAFKA_BOOTSTRAP_SERVERS", Key: "brokers"}),
 		Log:      &cfg.Log,
 		Run: func(ctx context.Context, p daemon.Process) error {

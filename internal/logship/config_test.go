@@ -53,19 +53,36 @@ log:
 	}
 }
 
-func TestOnlyOnePathWithoutPatternsWorksNow(t *testing.T) {
-	for text, want := range map[string]string{
-		"paths: []":                        "need one",
-		"paths: [/a/events.log, /b/x]":     "only one log is supported yet, got 2",
-		"paths: ['/var/log/*/event?.log']": "patterns are not supported yet",
-	} {
-		file := filepath.Join(t.TempDir(), "logship.yaml")
-		if err := os.WriteFile(file, []byte(text+"\n"), 0o600); err != nil {
+// Every file in testdata/bad is answered with exactly the lines of the file of the
+// same name ending in .want.
+func TestEachBadListOfPathsGetsAllItsProblemsAtOnce(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no bad files: %v", err)
+	}
+	for _, file := range files {
+		want, err := os.ReadFile(strings.TrimSuffix(file, ".yaml") + ".want")
+		if err != nil {
 			t.Fatal(err)
 		}
 		cfg := Default()
-		if err := config.New("logship", &cfg).Read(file, true, nil, nil); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got %v, want %q", text, err, want)
+		got := "nothing"
+		if err := config.New("logship", &cfg).Read(file, true, nil, nil); err != nil {
+			got = strings.ReplaceAll(err.Error(), "testdata/bad/", "")
 		}
+		if got != strings.TrimSpace(string(want)) {
+			t.Errorf("%s: got\n%s\nwant\n%s", file, got, want)
+		}
+	}
+}
+
+func TestSeveralPathsAndPatternsAreGood(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "logship.yaml")
+	if err := os.WriteFile(file, []byte("paths: [/a/b.log, /a/*.log, '/srv/*/log/[a-z]?.log']\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := Default()
+	if err := config.New("logship", &cfg).Read(file, true, nil, nil); err != nil {
+		t.Error(err)
 	}
 }

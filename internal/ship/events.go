@@ -33,7 +33,7 @@ func (s *Shipper) described(e event) {
 	if e.err != nil {
 		s.attempts++
 		wait := s.o.Delay(s.attempts)
-		s.failing(e.err, wait)
+		s.o.Group.fails(s, e.err, wait)
 		if !s.stopping {
 			after(s.work, wait, s.events, event{kind: eventDescribe})
 		}
@@ -45,6 +45,9 @@ func (s *Shipper) described(e event) {
 	for i := range s.lanes {
 		s.lanes[i] = newLane(int32(i))
 	}
+	// Nothing else can be on its way here yet, and for all lanes there is more room
+	// than answers, so that a callback never waits for the loop.
+	s.events = make(chan event, roomForEach*len(s.lanes)+roomForEach)
 	s.healed()
 }
 
@@ -56,7 +59,7 @@ func (s *Shipper) opened(e event) {
 		return
 	}
 	l.id, l.epoch, l.session = e.id, e.epoch, e.session
-	l.state, l.proven, l.unsent = laneOpen, false, len(l.window)
+	l.state, l.proven, l.unsent, l.used = laneOpen, false, len(l.window), time.Now()
 	l.session.start(l, s.events)
 	if s.stopping {
 		l.state = laneClosing
@@ -81,6 +84,7 @@ func (s *Shipper) answered(e event) {
 		s.metrics.ackedLines.Add(float64(len(b.lines)))
 		s.ackedLines += uint64(len(b.lines))
 		l.proven, l.took, l.attempts, l.err = true, time.Now(), 0, nil
+		l.used = l.took
 		s.healed()
 		return
 	}
@@ -127,7 +131,32 @@ func (s *Shipper) renumber(l *lane) {
 func (s *Shipper) closed(l *lane) {
 	l.state, l.session = laneDown, nil
 	l.unsent = len(l.window)
+	if l.leaving {
+		l.leaving = false
+		return
+	}
 	s.again(l, l.err)
+}
+
+// healed takes note that Kafka does its part.
+func (s *Shipper) healed() {
+	for _, l := range s.lanes {
+		if l.err != nil {
+			return // another partition is still in trouble
+		}
+	}
+	s.o.Group.heals(s)
+}
+
+// letGo ends connections over which nothing has gone for a while: of many logs
+// most are quiet. The producer id and its sequence stay.
+func (s *Shipper) letGo(now time.Time) {
+	for _, l := range s.lanes {
+		if l.state == laneOpen && l.idle() && l.session.pending == 0 && now.Sub(l.used) >= s.o.Idle {
+			l.state, l.leaving = laneClosing, true
+			l.session.close(l, s.events)
+		}
+	}
 }
 
 // again tries a lane anew after a while, unless the end has come.
@@ -138,10 +167,11 @@ func (s *Shipper) again(l *lane, err error) {
 	l.attempts++
 	l.err = err
 	wait := s.o.Delay(l.attempts)
-	if s.o.Class(err) == TooLarge {
-		wait = 0 // it is smaller now
-	} else {
-		s.failing(err, wait)
+	switch s.o.Class(err) {
+	case TooLarge, Stale:
+		wait = 0 // it is smaller now, or nothing was wrong
+	default:
+		s.o.Group.fails(s, err, wait)
 	}
 	l.retrying = true
 	after(s.work, wait, s.events, event{lane: l, kind: eventRetry})

@@ -39,6 +39,8 @@ type lane struct {
 
 	state    laneState
 	retrying bool // down, and waiting to try again
+	leaving  bool // closing because there is nothing to send
+	used     time.Time
 	session  *session
 	attempts int // failures in a row
 	err      error

@@ -66,12 +66,12 @@ func (o *order) advance() int64 {
 	return passed
 }
 
-// oldest is how long the first line that is not final has been waiting.
-func (o *order) oldest(now time.Time) time.Duration {
+// since is when the first line that is not final was read, zero if there is none.
+func (o *order) since() time.Time {
 	if len(o.chunks) == 0 {
-		return 0
+		return time.Time{}
 	}
-	return max(0, now.Sub(o.chunks[0].held.block.Read))
+	return o.chunks[0].held.block.Read
 }
 
 // release gives back all memory, at the end.

@@ -26,14 +26,16 @@ const (
 	// taken apart: a line costs 24 bytes beside its text, which for a log of empty
 	// lines is all.
 	maxWaiting = 100_000
-	// eventRoom is more than the answers that can be on their way, so that a
-	// callback never waits for the loop: 5 of each of 800 partitions.
-	eventRoom = 4096
+	// roomForEach is more than the events that can be on their way for one lane:
+	// five answers, and as many that an earlier connection still owes.
+	roomForEach = 16
+	// idleAfter is how long a connection is kept over which nothing goes.
+	idleAfter = 10 * time.Second
 	// repeatWarning is how often a trouble that lasts is said again.
 	repeatWarning = time.Minute
 )
 
-// Options is what a Shipper works with. All fields but Registerer are needed.
+// Options is what a Shipper works with. Group, Registerer and Idle may be left out.
 type Options struct {
 	Topic Topic
 	// Blocks is what was read, in order. When it is closed, Run ends after the
@@ -49,16 +51,22 @@ type Options struct {
 	// Class sorts errors of Topic; see TooLarge and OutOfOrder.
 	Class func(error) string
 	// Drain bounds how long answers are waited for after Run's context has ended.
-	Drain      time.Duration
-	Log        zerolog.Logger
+	Drain time.Duration
+	Log   zerolog.Logger
+	// Group is shared with other Shippers of the same topic. Without it the Shipper
+	// has one of its own, with metrics in Registerer.
+	Group      *Group
 	Registerer prometheus.Registerer
+	// Idle is how long a connection is kept over which nothing goes; the default is
+	// 10 s.
+	Idle time.Duration
 }
 
 // Shipper is one log's way to one topic. Run uses it once.
 type Shipper struct {
 	o       Options
 	metrics *metrics
-	events  chan event
+	events  chan event      // replaced once, when the number of lanes is known
 	work    context.Context // of connections; outlives Run's by the drain
 
 	lanes    []*lane // nil until the topic has been described
@@ -75,13 +83,18 @@ type Shipper struct {
 
 	ackedLines uint64
 
-	trouble trouble
-	view    view
+	view view
 }
 
 // New makes a Shipper. It does no I/O.
 func New(o Options) *Shipper {
-	return &Shipper{o: o, metrics: newMetrics(o.Registerer), events: make(chan event, eventRoom)}
+	if o.Group == nil {
+		o.Group = NewGroup(o.Class, o.Log, o.Registerer)
+	}
+	if o.Idle <= 0 {
+		o.Idle = idleAfter
+	}
+	return &Shipper{o: o, metrics: o.Group.metrics, events: make(chan event, roomForEach)}
 }
 
 // Run ships until ctx ends, or until every line of a closed Blocks is safe. It
@@ -92,8 +105,11 @@ func (s *Shipper) Run(ctx context.Context) error {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	s.work = work
-	tick := time.NewTicker(saveEvery)
+	s.o.Group.join(s)
+	defer s.o.Group.leave(s)
+	tick := time.NewTimer(saveEvery)
 	defer tick.Stop()
+	ticking := true
 	done := ctx.Done()
 	var drained <-chan time.Time
 	s.describe()
@@ -107,7 +123,9 @@ func (s *Shipper) Run(ctx context.Context) error {
 			s.hold, s.ended = b, !ok
 		case e := <-s.events:
 			s.handle(e)
-		case <-tick.C:
+		case now := <-tick.C:
+			ticking = false
+			s.letGo(now)
 			s.quarantineAll()
 			s.advance()
 			if err := s.save(); err != nil {
@@ -124,6 +142,10 @@ func (s *Shipper) Run(ctx context.Context) error {
 		s.advance()
 		s.pump()
 		s.show()
+		if !ticking && s.busyOrUnsaved() {
+			ticking = true
+			tick.Reset(saveEvery)
+		}
 	}
 	cancel()
 	s.disconnect()
@@ -135,6 +157,12 @@ func (s *Shipper) Run(ctx context.Context) error {
 	}
 	s.order.release()
 	return err
+}
+
+// busyOrUnsaved says whether there is something to look after once a second. A
+// Shipper of a quiet log sleeps.
+func (s *Shipper) busyOrUnsaved() bool {
+	return s.order.moved || len(s.refused) > 0 || s.hold != nil || s.busy()
 }
 
 // finished says whether Run has nothing to wait for any more.

@@ -26,8 +26,9 @@ type Appender interface {
 	// every in-sync replica holds the batch. After an error every later Append
 	// fails too.
 	Append(b Batch, done func(baseOffset int64, err error))
-	// Close breaks the connection, also while Append blocks, and returns after
-	// every done has been called. An Append after it fails.
+	// Close gives the connection up, also while Append blocks, and returns after
+	// every done has been called. With answers to come it breaks the connection; it
+	// does not wait for them. An Append after it fails.
 	Close() error
 }
 
@@ -49,6 +50,9 @@ const (
 	// OutOfOrder is a batch whose producer id or sequence does not follow what the
 	// leader holds.
 	OutOfOrder = "out_of_order"
+	// Stale is a batch that was not sent, or not answered, because somebody else gave
+	// up the connection. Nothing is wrong; connecting anew helps at once.
+	Stale = "stale"
 	// TopicMissing only makes a difference to what is logged.
 	TopicMissing = "topic_missing"
 )

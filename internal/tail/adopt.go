@@ -28,6 +28,7 @@ func (t *Tail) adopt(unknown []*found, s *survey, now time.Time) {
 		unknown = append([]*found{unknown[last]}, unknown[:last]...)
 	}
 	var fresh []*found
+	t.empty, t.unsure = false, false
 	for _, f := range unknown {
 		if f.file == nil {
 			continue
@@ -39,6 +40,7 @@ func (t *Tail) adopt(unknown []*found, s *survey, now time.Time) {
 			continue
 		}
 		if !f.live && !f.gone && f.size == 0 {
+			t.empty = true
 			continue // nothing to read, and too early to tell whether it is a copy
 		}
 		if !f.live {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"io"
 	"os"
-	"sync"
 	"time"
 )
 
@@ -30,7 +29,7 @@ type Block struct {
 	buf  []byte // ends at End; Data is its last part
 	from []byte // the bytes before Start, of a too long line
 	file *os.File
-	pool *pool
+	pool *claim // nil if buf is not of it
 }
 
 // Mark returns the mark at offset, which must lie between Start and End, after a
@@ -97,53 +96,3 @@ func countLines(data []byte) int {
 }
 
 var newline = []byte{'\n'}
-
-// pool hands out memory up to a budget. Buffers of the usual size are used
-// again, the last one first: a quiet log then touches a single one.
-type pool struct {
-	size   int // usual buffer
-	budget int
-	freed  chan struct{} // holds one when memory came back
-
-	mu   sync.Mutex
-	used int
-	free [][]byte
-}
-
-func newPool(size, budget int) *pool {
-	return &pool{size: size, budget: max(size, budget), freed: make(chan struct{}, 1)}
-}
-
-// take returns a buffer of n bytes, at least of the usual size, or nil if the
-// budget does not allow it now. Something larger than the whole budget is given
-// when nothing else is out.
-func (p *pool) take(n int) []byte {
-	n = max(n, p.size)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.used > 0 && p.used+n > p.budget {
-		return nil
-	}
-	p.used += n
-	if last := len(p.free) - 1; n == p.size && last >= 0 {
-		buf := p.free[last]
-		p.free = p.free[:last]
-		return buf
-	}
-	return make([]byte, n)
-}
-
-// give takes a buffer back, whatever part of it is left.
-func (p *pool) give(buf []byte) {
-	n := cap(buf)
-	p.mu.Lock()
-	p.used -= n
-	if n == p.size {
-		p.free = append(p.free, buf[:n])
-	}
-	p.mu.Unlock()
-	select {
-	case p.freed <- struct{}{}:
-	default:
-	}
-}

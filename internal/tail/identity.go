@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 
@@ -92,11 +93,44 @@ func openRegular(path string) (*os.File, error) {
 	if err == nil {
 		err = regular(st)
 	}
+	if err == nil && fd >= mostOpen() {
+		err = unix.EMFILE
+	}
 	if err != nil {
 		_ = unix.Close(fd)
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	return os.NewFile(uintptr(fd), path), nil
+}
+
+// Regular returns nil if path leads to a regular file, which is what can be read
+// as a log, else what stands in the way. link says that the file may have other
+// names: path is a symlink, or it is not the file's only name. It opens nothing.
+func Regular(path string) (link bool, err error) {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return false, err
+	}
+	link = st.Mode&unix.S_IFMT == unix.S_IFLNK
+	if link {
+		if err := unix.Stat(path, &st); err != nil {
+			return true, err
+		}
+	}
+	return link || st.Nlink > 1, regular(st)
+}
+
+// mostOpen is how many descriptors the process may have when a log is opened. The
+// kernel gives the lowest free number, so that a number is a count. What is left
+// is for the rest of the process: with all descriptors in logs nothing could be
+// sent or stored any more, and no log would ever be let go.
+func mostOpen() int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return math.MaxInt
+	}
+	n := int(min(limit.Cur, math.MaxInt32))
+	return n - min(n/4, 256)
 }
 
 // regular returns nil for a regular file, else what it is instead.

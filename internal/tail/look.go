@@ -273,8 +273,18 @@ func (s *survey) blame(live bool, err error) {
 // they have, whether they still hold what was read. changed says that the
 // current generation does not.
 func (t *Tail) look(now time.Time, changed bool) {
+	asked := changed || t.rescan
 	t.scanned, t.rescan = now, false
 	t.watch.ensure()
+	at, sure := t.folder()
+	if !asked && sure && t.unchanged(at) {
+		t.mu.Lock()
+		t.letGo(now)
+		t.forget(now)
+		t.mu.Unlock()
+		return
+	}
+	t.listed, t.idle = listing{}, 0
 	gone := t.outdated(now, changed)
 	opened := make(map[string]*found)
 	for again := true; again; {
@@ -284,6 +294,9 @@ func (t *Tail) look(now time.Time, changed bool) {
 			break
 		}
 		again = t.learn(s, gone, now)
+		if s.live == nil && s.rest == nil && sure && !again && !t.rescan && !t.unsure {
+			t.listed = at
+		}
 		t.dirErr, t.liveErr, t.restErr = nil, s.live, s.rest
 		if !again {
 			s.close()

@@ -217,6 +217,7 @@ func (t *Tail) offsets() []int64 {
 func (t *Tail) adoptPacked(f *found, s *survey, now time.Time) bool {
 	p := t.lookedInto(f, now)
 	if p == nil || p.err != nil && t.ctx.Err() != nil {
+		t.unsure = true
 		return false
 	}
 	if p.err != nil {
@@ -233,6 +234,7 @@ func (t *Tail) adoptPacked(f *found, s *survey, now time.Time) bool {
 	file, err := unpacked(t.ctx, f.file, t.cfg.Folder)
 	if err != nil {
 		s.blame(false, err)
+		t.unsure = true
 		return false
 	}
 	f.size = p.length

@@ -2,6 +2,8 @@ package tail
 
 import (
 	"cmp"
+	"errors"
+	"io/fs"
 	"time"
 )
 
@@ -18,7 +20,7 @@ type problem struct {
 
 // tell works out what is wrong and says so once.
 func (t *Tail) tell(now time.Time) {
-	err := cmp.Or(t.dirErr, t.liveErr, t.readErr, t.restErr)
+	err := cmp.Or(t.present(t.dirErr), t.present(t.liveErr), t.readErr, t.restErr)
 	was := t.problem
 	switch {
 	case err == nil && was.err == nil:
@@ -40,6 +42,14 @@ func (t *Tail) tell(now time.Time) {
 		t.log.Warn().Err(err).Stringer("retry_in", t.interval()).Msg("log can't be read, waiting for it")
 		t.changed(err)
 	}
+}
+
+// present leaves out that the log is not there, where that is no trouble.
+func (t *Tail) present(err error) error {
+	if t.cfg.MayBeGone && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func (t *Tail) changed(err error) {

@@ -38,10 +38,11 @@ func (t *Tail) advance(now time.Time) (bool, error) {
 	t.waiting = atWork
 	g, later := t.current()
 	if g == nil {
+		t.pool.abandon()
 		t.waiting = atEnd
 		return false, nil
 	}
-	buf := t.pool.take(t.need)
+	buf := t.buffer()
 	if buf == nil {
 		t.waiting = starved
 		return false, nil
@@ -60,6 +61,7 @@ func (t *Tail) advance(now time.Time) (bool, error) {
 	if t.follow.follower == nil && p.nothing() {
 		p, err = g.read(buf, t.cfg.MaxLine)
 		if err == nil && p.nothing() {
+			t.small = true
 			switch {
 			case !g.live:
 				p, err = t.endOf(g, w, later, buf, now)
@@ -87,6 +89,14 @@ func (t *Tail) advance(now time.Time) (bool, error) {
 	}
 	t.need = 0
 	return true, t.emit(g, p, buf, now)
+}
+
+// buffer takes memory for the next read, nil if there is none now.
+func (t *Tail) buffer() []byte {
+	if t.small && t.need == 0 {
+		return t.pool.takeSmall()
+	}
+	return t.pool.take(t.need)
 }
 
 // nothing tells whether the read came to the end, empty whether there is nothing
@@ -177,7 +187,8 @@ func (t *Tail) emit(g *generation, p piece, buf []byte, now time.Time) error {
 	if p.tooLong > 0 {
 		b.Lines = 1
 	}
-	t.pending, t.busy = b, b.Lines > burst
+	t.idle = 0
+	t.pending, t.busy, t.small = b, b.Lines > burst, len(p.data) < smallBuffer/2
 	t.follow.lines += b.Lines
 	return nil
 }

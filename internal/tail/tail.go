@@ -19,7 +19,6 @@ import (
 	"time"
 
 	nxadm "github.com/nxadm/tail"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 )
 
@@ -48,7 +47,12 @@ type Config struct {
 	MaxLine int
 	// Budget is the memory in bytes for blocks that are not released. Reading
 	// waits while it is used up: the log is the buffer. The default is 16 MiB.
+	// Memory, if it is set, stands in its place: a budget shared with other Tails.
 	Budget int
+	Memory *Memory
+	// Watcher, if it is set, brings the kernel's word of changes; it has to run.
+	// Without it the Tail has one of its own.
+	Watcher *Watcher
 	// Folder is where a compressed file is unpacked that has to be read, into a
 	// file without a name. The default is os.TempDir().
 	Folder string
@@ -56,12 +60,15 @@ type Config struct {
 	Once bool
 	// Reader is how the end of the live file is read. The default is ReaderAuto.
 	Reader Reader
+	// MayBeGone says that it is no trouble if there is no such file.
+	MayBeGone bool
 	// Changed is told why the log can't be read, and nil when it can again. Run
 	// calls it.
 	Changed func(err error)
 
-	Log        zerolog.Logger
-	Registerer prometheus.Registerer // nil for none
+	Log zerolog.Logger
+	// Metrics are counted in, together with those of other Tails; nil for none.
+	Metrics *Metrics
 
 	// For tests.
 	buffer                int
@@ -75,12 +82,14 @@ type Config struct {
 const (
 	defaultMaxLine = 16 << 20
 	defaultBudget  = 16 << 20
-	defaultBuffer  = 1 << 20
 
 	// rescanEvery and pollEvery are how often the directory is looked at, whether
 	// or not something was reported: the first where the kernel reports changes.
 	rescanEvery = time.Second
 	pollEvery   = 200 * time.Millisecond
+	// idleRescan is how rare looks become, each twice as late as the last, for one
+	// of many logs while nothing comes and the kernel reports all there is.
+	idleRescan = 8 * time.Second
 	// quietTime is how long a rotated file must not have grown before it counts
 	// as complete, where the kernel can't tell whether a writer has it open;
 	// lingerTime is the same where a writer does have it open. Both only matter
@@ -111,7 +120,7 @@ type Tail struct {
 	dir     string
 	base    string
 	log     zerolog.Logger
-	pool    *pool
+	pool    *claim
 	blocks  chan *Block
 	pending *Block // read, not handed over yet
 	watch   *watch
@@ -122,8 +131,14 @@ type Tail struct {
 
 	scanned  time.Time // when the directory was last looked at
 	rescan   bool      // it has to be looked at before the next read
+	late     bool      // a rotated file was written
+	empty    bool      // there is a rotated file with nothing in it
+	unsure   bool      // there is a packed file that nobody has looked into
+	listed   listing   // what the last whole look was taken of
+	idle     int       // looks in a row that brought nothing
 	lastRead time.Time
 	busy     bool   // the last block had more than burst lines
+	small    bool   // the log is followed: the next read will bring little
 	need     int    // size of the buffer that the next line needs, 0 for the usual
 	waiting  ending // what step met last
 	follow   following
@@ -176,7 +191,9 @@ func New(cfg Config) (*Tail, error) {
 	}
 	cfg.buffer = or(cfg.buffer, defaultBuffer)
 	cfg.MaxLine = max(or(cfg.MaxLine, defaultMaxLine), cfg.buffer)
-	cfg.Budget = or(cfg.Budget, defaultBudget)
+	if cfg.Memory == nil {
+		cfg.Memory = NewMemory(or(cfg.Budget, defaultBudget))
+	}
 	cfg.quiet = or(cfg.quiet, quietTime)
 	cfg.linger = or(cfg.linger, lingerTime)
 	cfg.late = or(cfg.late, lateTime)
@@ -184,7 +201,7 @@ func New(cfg Config) (*Tail, error) {
 	t := &Tail{
 		cfg: cfg, dir: filepath.Dir(cfg.Path), base: filepath.Base(cfg.Path),
 		log:    cfg.Log.With().Str("path", cfg.Path).Logger(),
-		pool:   newPool(cfg.buffer+frontierSize, cfg.Budget),
+		pool:   newClaim(cfg.Memory, cfg.buffer+frontierSize),
 		blocks: make(chan *Block, 4),
 		byFile: make(map[string]*generation),
 		ctx:    context.Background(),
@@ -201,7 +218,7 @@ func New(cfg Config) (*Tail, error) {
 			}
 		}
 	}
-	newMetrics(cfg.Registerer, t)
+	cfg.Metrics.add(t)
 	return t, nil
 }
 
@@ -222,12 +239,18 @@ func (t *Tail) Blocks() <-chan *Block { return t.blocks }
 // with an error if there was nothing that could be read.
 func (t *Tail) Run(ctx context.Context) error {
 	t.ctx = ctx
-	t.watch = newWatch(t.dir, t.log, t.cfg.poll)
+	t.watch = newWatch(t.dir, t.log, t.cfg.poll || t.cfg.Watcher != nil)
+	if t.cfg.Watcher != nil {
+		t.watch.word = t.cfg.Watcher.join(t.dir, t.base, make(chan struct{}, 1))
+	}
 	defer t.cleanup()
 	t.look(time.Now(), false)
 	for ctx.Err() == nil {
 		// Also while nobody takes blocks: a file that is opened can be read even
 		// if it is rotated away and deleted meanwhile.
+		if t.late {
+			t.late, t.rescan = false, t.rescan || t.lateLines()
+		}
 		if now := time.Now(); t.rescan || now.Sub(t.scanned) >= t.interval() {
 			t.look(now, false)
 		}
@@ -248,11 +271,13 @@ func (t *Tail) cleanup() {
 	t.unfollow("end", 0)
 	t.watch.close()
 	t.beside.Wait()
+	t.pool.abandon()
 	close(t.blocks)
 	t.follow.wait(goneTime)
 	if t.pending != nil {
 		t.pending.Release()
 	}
+	t.cfg.Metrics.remove(t)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, g := range t.gens {
@@ -275,7 +300,7 @@ func (t *Tail) interval() time.Duration {
 	case t.cfg.rescan > 0:
 		return t.cfg.rescan
 	case t.watch.works():
-		return rescanEvery
+		return min(rescanEvery<<t.idle, idleRescan)
 	}
 	return pollEvery
 }
@@ -352,6 +377,8 @@ func (t *Tail) wait(ctx context.Context) {
 	case e := <-t.watch.events():
 		t.event(e)
 		t.drainEvents()
+	case <-t.watch.heard():
+		t.hear()
 	case err := <-t.watch.errors():
 		t.watch.failed(err)
 		t.rescan = true

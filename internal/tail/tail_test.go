@@ -103,7 +103,7 @@ func TestNothingIsReadFurtherAheadThanTheBudget(t *testing.T) {
 		return len(r.held) == 10
 	})
 	r.mu.Lock()
-	if used := r.tail.pool.used; used > cfg.Budget {
+	if used := r.tail.pool.memory.InUse(); used > cfg.Budget {
 		t.Errorf("memory in use: %d, want at most the budget %d", used, cfg.Budget)
 	}
 	for _, b := range r.held {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 )
 
 // watch is the kernel's word that something in the directory changed. It only
@@ -16,7 +17,8 @@ type watch struct {
 	watcher *fsnotify.Watcher // nil if the kernel gives none
 	id      string            // of the directory that is watched, "" if none
 	told    bool
-	poll    bool // never ask the kernel
+	poll    bool  // never ask the kernel
+	word    *Word // where a Watcher listens for this Tail and others; nil if not
 }
 
 // newWatch returns a watch of no directory yet.
@@ -49,6 +51,10 @@ func (w *watch) complain(err error) {
 // ensure watches the directory that the path names now, which may be another one
 // than before.
 func (w *watch) ensure() {
+	if w.word != nil {
+		w.word.Ensure()
+		return
+	}
 	id, _, err := identifyPath(w.dir)
 	if err != nil {
 		w.id = ""
@@ -72,7 +78,12 @@ func (w *watch) ensure() {
 }
 
 // works tells whether changes are reported.
-func (w *watch) works() bool { return w.id != "" }
+func (w *watch) works() bool {
+	if w.word != nil {
+		return w.word.works()
+	}
+	return w.id != ""
+}
 
 // failed takes an error of the watcher. After an overflow events are missing,
 // which the look that follows makes good; anything else ends the watch.
@@ -86,6 +97,9 @@ func (w *watch) failed(err error) {
 }
 
 func (w *watch) close() {
+	if w.word != nil {
+		w.word.Leave()
+	}
 	if w.watcher != nil {
 		_ = w.watcher.Close()
 	}
@@ -105,13 +119,48 @@ func (w *watch) errors() <-chan error {
 	return w.watcher.Errors
 }
 
+// heard is ready when a Watcher has something for us.
+func (w *watch) heard() <-chan struct{} {
+	if w.word == nil {
+		return nil
+	}
+	return w.word.c
+}
+
+// hear takes what a Watcher has told.
+func (t *Tail) hear() {
+	t.idle = 0
+	if t.watch.word.names.Swap(false) {
+		t.rescan = true
+		t.unfollow("folder changed", 0)
+	}
+	if t.watch.word.late.Swap(false) && !t.rescan {
+		t.rescan = t.lateLines()
+	}
+}
+
+// lateLines tells whether a finished file may have got more lines.
+func (t *Tail) lateLines() bool {
+	for _, g := range t.gens {
+		if !g.ended || isPacked(g.name) || !g.missing.IsZero() || t.byFile[g.id.key()] != g {
+			continue
+		}
+		var st unix.Stat_t
+		if unix.Stat(g.name, &st) == nil && (st.Size < g.offset || st.Size > g.offset && !g.copied) {
+			return true
+		}
+	}
+	return t.empty
+}
+
 // event takes one event. Only a change of names asks for a look; a write is
 // found by reading on.
 func (t *Tail) event(e fsnotify.Event) {
+	name := filepath.Base(e.Name)
 	if !e.Has(fsnotify.Create) && !e.Has(fsnotify.Remove) && !e.Has(fsnotify.Rename) {
+		t.late = t.late || e.Has(fsnotify.Write) && name != t.base && isRotated(t.base, name)
 		return
 	}
-	name := filepath.Base(e.Name)
 	if name == t.base || isRotated(t.base, name) || filepath.Clean(e.Name) == t.dir {
 		t.rescan = true
 		t.unfollow("folder changed", 0)
@@ -125,6 +174,8 @@ func (t *Tail) drainEvents() {
 		select {
 		case e := <-t.watch.events():
 			t.event(e)
+		case <-t.watch.heard():
+			t.hear()
 		case err := <-t.watch.errors():
 			t.watch.failed(err)
 			t.rescan = true
