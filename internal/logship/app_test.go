@@ -23,6 +23,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if args := os.Getenv(childEnv); args != "" {
+		limitDescriptors()
 		beLogship(args)
 	}
 	// nxadm/tail has two goroutines that live as long as the process. They are

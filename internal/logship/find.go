@@ -3,6 +3,7 @@ package logship
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,7 +32,8 @@ type finder struct {
 	watcher  *tail.Watcher
 	changes  chan struct{} // gets one when a name came or went in a folder
 	folders  map[string]*folder
-	links    map[string]bool // names that were asked for in many folders: which are there
+	probed   map[string]bool // names that were asked for one by one, and which are there
+	last     findings
 }
 
 // folder is what was seen in one.
@@ -47,7 +49,7 @@ type folder struct {
 func newFinder(patterns []string, watcher *tail.Watcher) *finder {
 	return &finder{
 		patterns: patterns, watcher: watcher, changes: make(chan struct{}, 1),
-		folders: make(map[string]*folder), links: make(map[string]bool),
+		folders: make(map[string]*folder),
 	}
 }
 
@@ -62,10 +64,16 @@ type findings struct {
 // find looks for what the patterns name. The paths may be of anything: a folder, a
 // file that went away just now.
 func (f *finder) find(now time.Time) findings {
+	if f.same(now) {
+		f.last.changed = false
+		return f.last
+	}
 	found := findings{trouble: make(map[string]error)}
 	for _, d := range f.folders {
 		d.used = false
 	}
+	before := f.probed
+	f.probed = make(map[string]bool)
 	seen := make(map[string]bool)
 	for _, pattern := range f.patterns {
 		any := false
@@ -87,7 +95,36 @@ func (f *finder) find(now time.Time) findings {
 		}
 	}
 	slices.Sort(found.paths)
+	found.changed = found.changed || !maps.Equal(before, f.probed)
+	f.last = found
 	return found
+}
+
+// same tells whether nothing can have changed since the last look.
+func (f *finder) same(now time.Time) bool {
+	if f.probed == nil {
+		return false
+	}
+	for dir, d := range f.folders {
+		d.word.Ensure()
+		var st unix.Stat_t
+		if err := unix.Stat(dir, &st); !d.same(st, err, now) {
+			return false
+		}
+	}
+	for path, there := range f.probed {
+		var st unix.Stat_t
+		if (unix.Lstat(path, &st) == nil) != there {
+			return false
+		}
+	}
+	return true
+}
+
+// same tells whether the folder looks as it did when it was listed.
+func (d *folder) same(st unix.Stat_t, err error, now time.Time) bool {
+	return err == nil && d.err == nil && !d.seen.IsZero() && now.Sub(d.seen) < relistEvery &&
+		st.Dev == d.stat.Dev && st.Ino == d.stat.Ino && st.Mtim == d.stat.Mtim && st.Ctim == d.stat.Ctim
 }
 
 func (f *finder) walk(dir string, elements []string, now time.Time, found *findings, yield func(path string)) {
@@ -99,13 +136,9 @@ func (f *finder) walk(dir string, elements []string, now time.Time, found *findi
 			return
 		}
 		_, err := os.Lstat(path)
-		if there := err == nil; there != f.links[path] {
-			f.links[path], found.changed = there, true
-		}
+		f.probed[path] = err == nil
 		if err == nil {
 			yield(path)
-		} else {
-			delete(f.links, path)
 		}
 		return
 	}
@@ -133,9 +166,7 @@ func (f *finder) list(dir string, now time.Time, found *findings) []string {
 	d.word.Ensure()
 	var st unix.Stat_t
 	err := unix.Stat(dir, &st)
-	same := err == nil && d.err == nil && !d.seen.IsZero() && now.Sub(d.seen) < relistEvery &&
-		st.Dev == d.stat.Dev && st.Ino == d.stat.Ino && st.Mtim == d.stat.Mtim && st.Ctim == d.stat.Ctim
-	if same {
+	if d.same(st, err, now) {
 		return d.names
 	}
 	var names []string

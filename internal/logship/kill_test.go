@@ -28,7 +28,7 @@ type child struct {
 func (r *rig) child(extra ...string) *child {
 	r.t.Helper()
 	args := append([]string{
-		"run", "--path", r.log(), "--state-dir", r.cfg.StateDir, "--brokers", r.cfg.Brokers[0],
+		"run", "--path", strings.Join(r.cfg.Paths, ","), "--state-dir", r.cfg.StateDir, "--brokers", r.cfg.Brokers[0],
 		"--retry-initial", "20ms", "--retry-max", "200ms", "--admin-listen", admin.Off, "--log-format", "json",
 	}, extra...)
 	c := &child{cmd: exec.Command(os.Args[0])}

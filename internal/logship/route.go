@@ -27,6 +27,8 @@ type route struct {
 	err        error         // of the last one, until
 	until      time.Time     // it is worth asking again
 	links      map[int32]*link
+
+	turns chan struct{} // has room for those who may ask for a producer id at a time
 }
 
 var _ ship.Topic = (*route)(nil)
@@ -44,7 +46,7 @@ func classOf(err error) string {
 }
 
 func newRoute(topic *kafka.Topic, delay func(n int) time.Duration) *route {
-	return &route{topic: topic, delay: delay, links: make(map[int32]*link)}
+	return &route{topic: topic, delay: delay, links: make(map[int32]*link), turns: make(chan struct{}, 4)}
 }
 
 // Describe implements ship.Topic. Whoever asks while the question is under way
@@ -92,8 +94,15 @@ func (r *route) ask(ctx context.Context) (partitions int32, maxBytes int, err er
 	return partitions, maxBytes, err
 }
 
-// ProducerID implements ship.Topic.
+// ProducerID implements ship.Topic. A thousand logs that begin together do not
+// make a thousand connections.
 func (r *route) ProducerID(ctx context.Context) (id int64, epoch int16, err error) {
+	select {
+	case r.turns <- struct{}{}:
+		defer func() { <-r.turns }()
+	case <-ctx.Done():
+		return -1, 0, context.Cause(ctx)
+	}
 	return r.topic.ProducerID(ctx)
 }
 

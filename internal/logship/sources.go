@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -296,19 +297,9 @@ func (a *App) source(path string) *source {
 	return a.sources[path]
 }
 
-// all returns the sources in the order of their paths.
+// all returns the sources.
 func (a *App) all() []*source {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	all := make([]*source, 0, len(a.sources))
-	for _, s := range a.sources {
-		all = append(all, s)
-	}
-	slices.SortFunc(all, func(x, y *source) int {
-		if x.path < y.path {
-			return -1
-		}
-		return 1
-	})
-	return all
+	return slices.Collect(maps.Values(a.sources))
 }

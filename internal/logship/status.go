@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"eventline/internal/daemon"
+	"eventline/internal/ship"
 )
 
 // statusEvery is how often the service manager is told, if something changed.
@@ -17,35 +18,50 @@ const statusEvery = time.Second
 // ready says what the daemon waits for. One log of many that can't be read is no
 // reason to call the whole not ready.
 func (a *App) ready() error {
-	blocked, readable := a.blocked()
+	return a.waitsFor(a.count(), a.group.Status())
+}
+
+// tally is how many logs there are, and which can't be read.
+type tally struct {
+	logs, blocked int
+	err           error  // why the first of those can't, by path
+	path          string // of it, or of the only log
+}
+
+func (a *App) count() (t tally) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t.logs = len(a.sources)
+	for path, s := range a.sources {
+		if err := s.blocked.Load(); err != nil {
+			t.blocked++
+			if t.err == nil || path < t.path {
+				t.err, t.path = *err, path
+			}
+		} else if t.logs == 1 {
+			t.path = path
+		}
+	}
+	return t
+}
+
+func (a *App) waitsFor(logs tally, s ship.Status) error {
 	switch {
-	case readable > 0:
-	case len(blocked) > 0:
-		return fmt.Errorf("waiting for the log: %w", blocked[0])
+	case logs.blocked < logs.logs:
+	case logs.blocked > 0:
+		return fmt.Errorf("waiting for the log: %w", logs.err)
 	default:
 		if trouble := a.trouble(); trouble != "" {
 			return errors.New("waiting for a log: " + trouble)
 		}
 	}
-	switch s := a.group.Status(); {
+	switch {
 	case s.Err != nil:
 		return fmt.Errorf("waiting for Kafka: %w", s.Err)
 	case !s.Connected:
 		return errors.New("connecting to Kafka")
 	}
 	return nil
-}
-
-// blocked returns why logs can't be read, and how many can.
-func (a *App) blocked() (errs []error, readable int) {
-	for _, s := range a.all() {
-		if err := s.blocked.Load(); err != nil {
-			errs = append(errs, *err)
-		} else {
-			readable++
-		}
-	}
-	return errs, readable
 }
 
 // trouble is the most telling of what is wrong beside single logs, "" if nothing.
@@ -74,31 +90,26 @@ func (a *App) tellStatus(ctx context.Context) {
 
 // statusText says in one line what is going on.
 func (a *App) statusText(rate float64) string {
-	s := a.group.Status()
+	s, logs := a.group.Status(), a.count()
 	wait := ""
 	if s.Unacked > 0 {
 		wait = fmt.Sprintf(", %d lines not acknowledged", s.Unacked)
 	}
 	unread := daemon.Bytes(float64(a.metrics.Unread()))
-	if err := a.ready(); err != nil {
+	if err := a.waitsFor(logs, s); err != nil {
 		return fmt.Sprintf("%v (%s unread%s)", err, unread, wait)
 	}
-	text := fmt.Sprintf("shipping %s to topic %s: %.1f lines/s, %s unread%s", a.names(), a.cfg.Topic, rate, unread, wait)
-	if blocked, _ := a.blocked(); len(blocked) > 0 {
-		text += fmt.Sprintf("; %d can't be read: %v", len(blocked), blocked[0])
+	name := logs.path
+	if logs.logs != 1 {
+		name = fmt.Sprintf("%d logs", logs.logs)
+	}
+	text := fmt.Sprintf("shipping %s to topic %s: %.1f lines/s, %s unread%s", name, a.cfg.Topic, rate, unread, wait)
+	if logs.blocked > 0 {
+		text += fmt.Sprintf("; %d can't be read: %v", logs.blocked, logs.err)
 	} else if trouble := a.trouble(); trouble != "" {
 		text += "; " + trouble
 	}
 	return text
-}
-
-// names is what is being shipped, in few words.
-func (a *App) names() string {
-	if all := a.all(); len(all) != 1 {
-		return fmt.Sprintf("%d logs", len(all))
-	} else {
-		return all[0].path
-	}
 }
 
 // refuse says which names that a pattern found are left alone, and why, once.

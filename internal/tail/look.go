@@ -285,6 +285,7 @@ func (t *Tail) look(now time.Time, changed bool) {
 		return
 	}
 	t.listed, t.idle = listing{}, 0
+	t.atRest.Store(-1)
 	gone := t.outdated(now, changed)
 	opened := make(map[string]*found)
 	for again := true; again; {

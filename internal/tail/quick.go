@@ -66,6 +66,9 @@ func (t *Tail) unchanged(at listing) bool {
 	if t.cfg.Watcher != nil && rescanEvery<<t.idle < idleRescan {
 		t.idle++
 	}
+	if t.cfg.Watcher != nil && t.atRest.Load() < 0 {
+		t.atRest.Store(t.unread())
+	}
 	return true
 }
 

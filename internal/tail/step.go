@@ -188,6 +188,7 @@ func (t *Tail) emit(g *generation, p piece, buf []byte, now time.Time) error {
 		b.Lines = 1
 	}
 	t.idle = 0
+	t.atRest.Store(-1)
 	t.pending, t.busy, t.small = b, b.Lines > burst, len(p.data) < smallBuffer/2
 	t.follow.lines += b.Lines
 	return nil

@@ -163,6 +163,10 @@ type Tail struct {
 	byFile     map[string]*generation // the latest of each file
 	nextNumber int64
 	settled    int64 // generation of the latest mark given to State
+
+	// atRest is what is unread while nothing comes and the kernel would say so, -1
+	// while that has to be looked up.
+	atRest atomic.Int64
 }
 
 // ending is why step has nothing to do.
@@ -191,7 +195,8 @@ func New(cfg Config) (*Tail, error) {
 	}
 	cfg.buffer = or(cfg.buffer, defaultBuffer)
 	cfg.MaxLine = max(or(cfg.MaxLine, defaultMaxLine), cfg.buffer)
-	if cfg.Memory == nil {
+	shared := cfg.Memory != nil
+	if !shared {
 		cfg.Memory = NewMemory(or(cfg.Budget, defaultBudget))
 	}
 	cfg.quiet = or(cfg.quiet, quietTime)
@@ -205,6 +210,7 @@ func New(cfg Config) (*Tail, error) {
 		blocks: make(chan *Block, 4),
 		byFile: make(map[string]*generation),
 		ctx:    context.Background(),
+		small:  shared, // most of many logs have little to read
 	}
 	if cfg.State != nil {
 		if err := cfg.State.check(); err != nil {
@@ -218,6 +224,7 @@ func New(cfg Config) (*Tail, error) {
 			}
 		}
 	}
+	t.atRest.Store(-1)
 	cfg.Metrics.add(t)
 	return t, nil
 }
@@ -308,6 +315,13 @@ func (t *Tail) interval() time.Duration {
 // Unread is how many bytes there are in the log's files that were not read yet.
 // It may be called from any goroutine.
 func (t *Tail) Unread() int64 {
+	if known := t.atRest.Load(); known >= 0 {
+		return known
+	}
+	return t.unread()
+}
+
+func (t *Tail) unread() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var unread int64

@@ -130,6 +130,7 @@ func (w *watch) heard() <-chan struct{} {
 // hear takes what a Watcher has told.
 func (t *Tail) hear() {
 	t.idle = 0
+	t.atRest.Store(-1)
 	if t.watch.word.names.Swap(false) {
 		t.rescan = true
 		t.unfollow("folder changed", 0)

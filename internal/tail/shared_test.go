@@ -1,0 +1,244 @@
+package tail
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// running is a Watcher that runs until the test ends.
+func running(t *testing.T) *Watcher {
+	t.Helper()
+	w := NewWatcher(zerolog.New(zerolog.NewTestWriter(t)))
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := w.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+	return w
+}
+
+// many starts a Tail for each of n logs of a folder, with one Memory and Watcher.
+func many(t *testing.T, dir string, n, budget int, change func(*Config)) (paths []string, readers []*reader) {
+	t.Helper()
+	w, m := running(t), NewMemory(budget)
+	for i := range n {
+		path := filepath.Join(dir, fmt.Sprintf("%03d.log", i))
+		cfg := config(t, path)
+		cfg.rescan, cfg.Watcher, cfg.Memory, cfg.Log = 0, w, m, zerolog.Nop()
+		if change != nil {
+			change(&cfg)
+		}
+		paths = append(paths, path)
+		readers = append(readers, start(t, cfg))
+	}
+	return paths, readers
+}
+
+func TestManyTailsShareMemoryAndWatch(t *testing.T) {
+	f := newFolder(t)
+	const n, budget = 50, 6 * (8192 + frontierSize)
+	paths, readers := many(t, f.dir, n, budget, func(c *Config) { c.buffer = 8192 })
+	var writers sync.WaitGroup
+	for _, path := range paths {
+		writers.Go(func() {
+			for i := 0; i < 2000; i += 100 {
+				f.append(path, numbered(i, i+100))
+			}
+			must(t, os.Rename(path, path+".1"))
+			f.append(path, numbered(2000, 2100))
+		})
+	}
+	writers.Wait()
+	for _, r := range readers {
+		r.wants(numbered(0, 2100))
+	}
+	if used := readers[0].tail.pool.memory.InUse(); used != 0 {
+		t.Errorf("memory in use by idle logs: %d, want none", used)
+	}
+}
+
+// One whose blocks nobody releases holds all memory. Of what is given back it gets
+// its share, and so do the others.
+func TestLogWithABacklogDoesNotKeepOthersFromBeingRead(t *testing.T) {
+	f := newFolder(t)
+	paths, readers := many(t, f.dir, 3, 4*(4096+frontierSize), func(c *Config) { c.buffer = 4096 })
+	hog := readers[0]
+	hog.mu.Lock()
+	hog.hold = true
+	hog.mu.Unlock()
+	f.append(paths[0], numbered(0, 10_000))
+	eventually(t, "the memory to be used up", func() bool {
+		hog.mu.Lock()
+		defer hog.mu.Unlock()
+		return len(hog.held) == 4
+	})
+	f.append(paths[1], numbered(0, 10))
+	f.append(paths[2], numbered(0, 10))
+	m := hog.tail.pool.memory
+	eventually(t, "the others to queue", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return len(m.waiting) == 3
+	})
+	hog.mu.Lock()
+	for _, b := range hog.held[:2] { // it has asked first, so one of them is for it
+		b.Release()
+	}
+	hog.held = hog.held[2:]
+	hog.mu.Unlock()
+	readers[1].wants(numbered(0, 10))
+	readers[2].wants(numbered(0, 10))
+	hog.mu.Lock()
+	hog.hold = false
+	for _, b := range hog.held {
+		b.Release()
+	}
+	hog.held = nil
+	hog.mu.Unlock()
+	hog.wants(numbered(0, 10_000))
+}
+
+// aged is a folder whose last change is so old that a listing of it is trusted.
+func aged(t *testing.T, f *folder) {
+	t.Helper()
+	eventually(t, "the folder to be old enough", func() bool {
+		info, err := os.Stat(f.dir)
+		must(t, err)
+		return time.Since(info.ModTime()) > settle
+	})
+}
+
+// resting waits until looks at the folder are spared and as rare as they become.
+func (r *reader) resting() {
+	r.t.Helper()
+	eventually(r.t, "looks to become rare", func() bool { return r.tail.atRest.Load() >= 0 })
+}
+
+// With looks spared the kernel's word has to bring all there is.
+func TestRestingLogsAreReadWhenTheKernelSaysSo(t *testing.T) {
+	f := newFolder(t)
+	f.append(filepath.Join(f.dir, "000.log.3"), "")
+	paths, readers := many(t, f.dir, 2, 1<<20, nil)
+	f.append(paths[0], numbered(0, 10))
+	f.append(paths[1], "a\n")
+	readers[0].wants(numbered(0, 10))
+	aged(t, f)
+	for _, step := range []struct {
+		name string
+		do   func()
+		want int
+	}{
+		{"lines", func() { f.append(paths[0], numbered(10, 20)) }, 20},
+		{"a rotation", func() {
+			must(t, os.Rename(paths[0], paths[0]+".1"))
+			f.append(paths[0], numbered(20, 30))
+		}, 30},
+		{"late lines in the rotated file", func() { f.append(paths[0]+".1", numbered(30, 40)) }, 40},
+		{"lines in a rotated file that was empty", func() { f.append(paths[0]+".3", numbered(40, 50)) }, 50},
+		{"a truncation", func() {
+			must(t, os.Truncate(paths[0], 0))
+			f.append(paths[0], numbered(50, 60))
+		}, 60},
+	} {
+		readers[0].resting()
+		step.do()
+		readers[0].wants(numbered(0, step.want))
+		t.Log(step.name)
+	}
+	readers[1].wants("a\n")
+}
+
+func TestFolderThatIsReplacedIsWatchedAgain(t *testing.T) {
+	f := newFolder(t)
+	dir := filepath.Join(f.dir, "logs")
+	must(t, os.Mkdir(dir, 0o700))
+	paths, readers := many(t, dir, 1, 1<<20, nil)
+	f.append(paths[0], numbered(0, 10))
+	readers[0].wants(numbered(0, 10))
+	for i := 1; i < 5; i++ {
+		must(t, os.Rename(dir, fmt.Sprintf("%s.%d", dir, i)))
+		must(t, os.Mkdir(dir, 0o700))
+		f.append(paths[0], numbered(i*10, i*10+10))
+		readers[0].wants(numbered(0, i*10+10))
+	}
+}
+
+func TestNamesAreHeardOfBySubscribersOfTheirFolder(t *testing.T) {
+	w := running(t)
+	a, b := t.TempDir(), t.TempDir()
+	heardA, heardB := make(chan struct{}, 1), make(chan struct{}, 1)
+	x, y := w.Names(a, heardA), w.Names(b, heardB)
+	defer x.Leave()
+	eventually(t, "both to be watched", func() bool {
+		x.Ensure()
+		y.Ensure()
+		return x.works() && y.works()
+	})
+	for _, c := range []chan struct{}{heardA, heardB} {
+		select { // of the watch's beginning
+		case <-c:
+		default:
+		}
+	}
+	must(t, os.WriteFile(filepath.Join(a, "new"), nil, 0o600))
+	<-heardA
+	y.Leave()
+	must(t, os.WriteFile(filepath.Join(b, "new"), nil, 0o600))
+	must(t, os.Remove(filepath.Join(a, "new")))
+	<-heardA
+	select {
+	case <-heardB:
+		t.Error("heard of a folder after leaving it")
+	default:
+	}
+}
+
+func TestNamesThatAreNoLogsOfTheirOwn(t *testing.T) {
+	logs := map[string]bool{"a.log": true, "b": true}
+	for name, want := range map[string]string{
+		"a.log": "", "a.log.1": "a.log", "a.log-20261122": "a.log", "a.log.old": "a.log",
+		"a.log.1.gz": "a.log", "a.log.gz": "a.log", "a.log~": "a.log", "a.log.swp": "a.log", "a.log.2.zst": "a.log",
+		"a.log.err": "", "c.log.1": "", "b.1": "b", "b-2026": "b", "bb.1": "", "a.logx": "", "": "", ".": "",
+	} {
+		got, rotated := RotatedFrom(name, func(base string) bool { return logs[base] })
+		if got != want || rotated != (want != "") {
+			t.Errorf("RotatedFrom(%q) = %q, %v; want %q", name, got, rotated, want)
+		}
+	}
+	for name, want := range map[string]string{
+		"a.log.1": "a.log", "a.log-20261122": "a.log", "app.2026-11-22": "app", "a.log": "", "app-1.log": "", "7": "", "x7": "", ".1": "",
+	} {
+		if got, ok := LooksRotated(name); got != want && ok {
+			t.Errorf("LooksRotated(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
+
+// Whatever a name is, what rotation made of a log has the log's name at its
+// beginning and is not the log.
+func FuzzRotatedFrom(f *testing.F) {
+	for _, seed := range []string{"a.log.1", "a.log-20261122.gz", "..1", "a~", "a.b.c.9", "\xff.1"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		base, rotated := RotatedFrom(name, func(string) bool { return true })
+		if rotated && (len(base) >= len(name) || name[:len(base)] != base) {
+			t.Errorf("RotatedFrom(%q) = %q", name, base)
+		}
+		if base, ok := LooksRotated(name); ok && !isRotated(base, name) {
+			t.Errorf("LooksRotated(%q) = %q, of which it is not rotated", name, base)
+		}
+		Compressed(name)
+	})
+}
