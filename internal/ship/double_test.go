@@ -22,6 +22,7 @@ type cluster struct {
 	nextID     int64
 	described  int
 	opened     int
+	closed     int
 	maxBytes   int
 	largest    int // batch, in bytes of lines
 	mostFlying int
@@ -46,6 +47,7 @@ var (
 	errLost     = errors.New("connection lost")
 	errTooLarge = refusedError(TooLarge)
 	errOrder    = refusedError(OutOfOrder)
+	errOthers   = refusedError(Stale)
 )
 
 func class(err error) string {
@@ -125,6 +127,11 @@ func (k *link) Close() error {
 	if !k.closed {
 		k.closed = true
 		close(k.calls)
+		defer func() {
+			k.cluster.mu.Lock()
+			defer k.cluster.mu.Unlock()
+			k.cluster.closed++
+		}()
 	}
 	k.mu.Unlock()
 	<-k.done

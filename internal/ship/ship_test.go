@@ -29,6 +29,9 @@ type rig struct {
 	mu    sync.Mutex
 	saved []tail.State
 	fail  error // of Save
+
+	group *Group // nil for one of its own
+	idle  time.Duration
 }
 
 func newRig(t testing.TB, c *cluster) *rig {
@@ -85,7 +88,7 @@ func (r *rig) run(ctx context.Context, once bool) error {
 		Topic: r.topic, Blocks: tl.Blocks(), State: tl.State, Save: r.save,
 		Quarantine: filepath.Join(r.dir, "quarantine"),
 		Delay:      func(int) time.Duration { return time.Millisecond },
-		Class:      class, Drain: time.Minute, Log: zerolog.Nop(),
+		Class:      class, Drain: time.Minute, Log: zerolog.Nop(), Group: r.group, Idle: r.idle,
 	})
 	read := make(chan error, 1)
 	go func() { read <- tl.Run(ctx) }()
