@@ -13,8 +13,10 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
+	"eventline/internal/checkpoint"
 	"eventline/internal/daemon"
 	"eventline/internal/kafka/kafkatest"
+	"eventline/internal/tail"
 )
 
 // logs is a folder of logs beside the rig's state.
@@ -170,9 +172,12 @@ func TestFilesAppearVanishAndComeBack(t *testing.T) {
 	want["b.log"] = 20
 	l.wants(k, want)
 	kafkatest.WaitFor(t, "the source to end", func() bool { return l.said.count("log is gone and all of it is sent") == 1 })
+	l.isDone("b.log")
 	// Away with all its lines, and back: a mount, a backup.
+	kafkatest.WaitFor(t, "the position to be stored", func() bool { g := l.stored("a.log"); return len(g) == 1 && g[0].Offset == 10*13 })
 	l.must(os.Rename(l.path("a.log"), l.path("elsewhere")))
 	kafkatest.WaitFor(t, "the source to end", func() bool { return l.said.count("log is gone and all of it is sent") == 2 })
+	l.isDone("a.log")
 	l.must(os.Rename(l.path("elsewhere"), l.path("a.log")))
 	l.add("a.log", 10, 30)
 	want["a.log"] = 30
@@ -183,6 +188,33 @@ func TestFilesAppearVanishAndComeBack(t *testing.T) {
 	l.wants(k, want)
 	if n := l.said.count(`"level":"error"`); n > 0 {
 		t.Errorf("%d errors were logged, want none", n)
+	}
+}
+
+// stored is what lies in the state directory of a log, the newest.
+func (l *logs) stored(name string) []tail.GenerationState {
+	l.t.Helper()
+	p := positions{}
+	dir, err := checkpoint.OpenDir(l.t.TempDir()) // the lock of the real one is taken
+	l.must(err)
+	defer dir.Close()
+	rel, err := filepath.Rel(filepath.Dir(dir.Store("x").Dir()), l.state(l.path(name)))
+	l.must(err)
+	at, _, err := p.read(dir.Store(rel))
+	if err != nil || at == nil {
+		return nil
+	}
+	return at.Tail.Generations
+}
+
+// isDone fails unless all of a log was read to its end, going by its state: else
+// its going would be taken for a loss.
+func (l *logs) isDone(name string) {
+	l.t.Helper()
+	for _, g := range l.stored(name) {
+		if !g.Done {
+			l.t.Errorf("%s: generation %d is not done", name, g.Number)
+		}
 	}
 }
 
@@ -263,6 +295,29 @@ func TestStateOfAnotherLogIsLeftAlone(t *testing.T) {
 	l.add("a.log", 10, 20)
 	l.once()
 	l.wants(k, map[string]int{"a.log": 20, "b.log": 10})
+}
+
+// A log that is not there at the start may have rotated files with lines that were
+// not sent; one of which nothing is left is missed.
+func TestLogThatWentWhileNobodyLooked(t *testing.T) {
+	hurry(t)
+	k := broker(t)
+	l := newLogs(t, k.Addr, "*.log")
+	for _, name := range []string{"rotated.log", "removed.log", "here.log"} {
+		l.add(name, 0, 10)
+	}
+	l.once()
+	l.add("rotated.log", 10, 20)
+	l.must(os.Rename(l.path("rotated.log"), l.path("rotated.log.1")))
+	l.must(os.Remove(l.path("removed.log")))
+	l.start()
+	l.wants(k, map[string]int{"rotated.log": 20, "removed.log": 10, "here.log": 10})
+	kafkatest.WaitFor(t, "the source to end", func() bool { return l.said.count("log is gone and all of it is sent") == 1 })
+	l.add("rotated.log", 20, 30)
+	l.wants(k, map[string]int{"rotated.log": 30, "removed.log": 10, "here.log": 10})
+	if n := l.said.count("log is gone since the last run"); n != 1 {
+		t.Errorf("said %d times that a log went, want once", n)
+	}
 }
 
 func TestStateOfAnotherTopicIsRefused(t *testing.T) {

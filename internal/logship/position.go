@@ -186,11 +186,28 @@ func (p *positions) sweep(now time.Time, running func(path string) bool) {
 		case errors.Is(err, fs.ErrNotExist):
 			if err := os.WriteFile(marker, nil, 0o640); errors.Is(err, fs.ErrNotExist) {
 				delete(p.paths, path) // nothing was ever stored
-			} else if err != nil {
+			} else if err == nil {
+				p.miss(path, folder)
+			} else {
 				p.log.Warn().Err(err).Msg("can't note that a log is gone")
 			}
 		case err == nil && now.Sub(info.ModTime()) >= keepState:
 			p.forget(path, folder)
+		}
+	}
+}
+
+// miss says that a log went while nobody looked, where more may have been in it
+// than was sent.
+func (p *positions) miss(path, folder string) {
+	stored, _, err := p.read(p.dir.Store(folder))
+	if err != nil || stored == nil {
+		return
+	}
+	for _, g := range stored.Tail.Generations {
+		if !g.Done {
+			p.log.Warn().Str("path", path).Str("file", g.Name).Int64("offset", g.Offset).
+				Msg("log is gone since the last run, what came after the offset is not sent")
 		}
 	}
 }

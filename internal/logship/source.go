@@ -19,7 +19,7 @@ type source struct {
 	named   bool      // by a path, not by a pattern: it is waited for, for ever
 	link    bool      // the file may have other names
 	missing time.Time // since when, zero if it is there
-	ending  bool
+	ending  bool      // set before end is called
 	tail    *tail.Tail
 	ship    *ship.Shipper
 	end     context.CancelFunc // set before it runs
@@ -73,9 +73,13 @@ func (s *source) run(ctx, reading context.Context) error {
 	read := make(chan error, 1)
 	go func() { read <- s.tail.Run(reading) }()
 	err := s.ship.Run(ctx)
-	s.end() // a shipper that gave up takes no more blocks
-	// What can't be read must not keep what was read from being sent.
-	return errors.Join(err, <-read)
+	s.end()                        // a shipper that gave up takes no more blocks
+	err = errors.Join(err, <-read) // what can't be read must not keep what was read from being sent
+	if s.ending {
+		// That the log was read to its end is known only since it went.
+		err = errors.Join(err, s.ship.Settle())
+	}
+	return err
 }
 
 // over tells whether a log that a pattern named is gone for good, and all of it

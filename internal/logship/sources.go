@@ -39,7 +39,7 @@ const (
 // there. Tests set them.
 var (
 	goneFor = time.Minute
-	lonely  = 2 * time.Second
+	lonely  = 10 * time.Second
 )
 
 // look finds out which logs there are and opens those that are new. It returns
@@ -271,7 +271,23 @@ func (a *App) begin() ([]*source, error) {
 	if err != nil {
 		failed = append(failed, daemon.ConfigError(err))
 	}
-	return append(opened, found...), errors.Join(failed...)
+	opened = append(opened, found...)
+	// A log that is not there just now may have rotated files that were not read to
+	// their ends.
+	for path := range a.positions.paths {
+		if a.source(path) != nil || !a.finder.matches(path) || !remains(path) {
+			continue
+		}
+		s, err := a.open(path, false, tail.Beginning)
+		if err != nil {
+			failed = append(failed, daemon.ConfigError(err))
+			continue
+		}
+		s.missing = time.Now()
+		a.add(s)
+		opened = append(opened, s)
+	}
+	return opened, errors.Join(failed...)
 }
 
 func (a *App) add(s *source) {

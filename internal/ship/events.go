@@ -77,7 +77,10 @@ func (s *Shipper) answered(e event) {
 	}
 	if e.err == nil {
 		b := l.window[0]
-		l.window = l.window[1:]
+		l.window[0] = nil // nothing may keep its lines in memory
+		if l.window = l.window[1:]; len(l.window) == 0 {
+			l.window = nil
+		}
 		for _, p := range b.pieces {
 			s.order.final(p.chunk, len(p.lines))
 		}

@@ -149,7 +149,9 @@ func (l *lane) cut(maxBytes int) *batch {
 			break
 		}
 		l.waiting[0] = piece{}
-		l.waiting = l.waiting[1:]
+		if l.waiting = l.waiting[1:]; len(l.waiting) == 0 {
+			l.waiting = nil
+		}
 	}
 	l.sequence = nextSequence(l.sequence, len(b.lines))
 	return b
@@ -163,6 +165,7 @@ func (l *lane) uncut(i int) {
 	}
 	l.waiting = append(back, l.waiting...)
 	l.sequence = l.window[i].first
+	clear(l.window[i:])
 	l.window = l.window[:i]
 	l.unsent = min(l.unsent, i)
 }
@@ -172,6 +175,7 @@ func (l *lane) dropFirst() []byte {
 	p := &l.waiting[0]
 	line := p.lines[0]
 	if p.lines = p.lines[1:]; len(p.lines) == 0 {
+		*p = piece{}
 		l.waiting = l.waiting[1:]
 	}
 	return line

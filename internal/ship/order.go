@@ -60,7 +60,9 @@ func (o *order) advance() int64 {
 		}
 	}
 	if n > 0 {
-		o.chunks = append(o.chunks[:0], o.chunks[n:]...)
+		kept := append(o.chunks[:0], o.chunks[n:]...)
+		clear(o.chunks[len(kept):])
+		o.chunks = kept
 		o.moved = true
 	}
 	return passed

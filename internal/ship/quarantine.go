@@ -42,6 +42,7 @@ func (s *Shipper) quarantineAll() {
 			Msg("line is larger than the topic takes, kept in quarantine")
 		s.metrics.quarantined.Inc()
 		s.order.final(r.chunk, 1)
+		s.refused[0] = refusal{}
 		s.refused = s.refused[1:]
 	}
 }

@@ -318,6 +318,13 @@ func (s *Shipper) save() error {
 	return nil
 }
 
+// Settle stores the position once more, after Run, for the reader's state to be the
+// last one: what it knows of its files may have changed since the position moved.
+func (s *Shipper) Settle() error {
+	s.order.moved = s.stored
+	return s.save()
+}
+
 // pump opens the lanes that have something to send and fills their windows.
 func (s *Shipper) pump() {
 	for _, l := range s.lanes {

@@ -11,9 +11,12 @@ const (
 	// the budget with room for a megabyte each.
 	defaultBuffer = 1 << 20
 	smallBuffer   = 32 << 10
+	// mostReading is how many logs are looked at or read at a time.
+	mostReading = 16
 )
 
-// Memory is what the blocks of any number of Tails may take together. Whoever
+// Memory is what the blocks of any number of Tails may take together, and how many
+// of them may read at a time: each that waits for a disk holds a thread. Whoever
 // finds it used up is served in the order of asking, so that a log with a large
 // backlog does not keep the others from being read. A Tail that has nothing to
 // read holds none of it.
@@ -22,6 +25,7 @@ const (
 // touches a single one.
 type Memory struct {
 	budget int
+	turns  chan struct{} // has room for those who read
 
 	mu      sync.Mutex
 	used    int              // by blocks that are not released
@@ -31,7 +35,9 @@ type Memory struct {
 }
 
 // NewMemory returns a budget in bytes for the Tails whose Config.Memory it is.
-func NewMemory(budget int) *Memory { return &Memory{budget: budget, free: make(map[int][][]byte)} }
+func NewMemory(budget int) *Memory {
+	return &Memory{budget: budget, turns: make(chan struct{}, mostReading), free: make(map[int][][]byte)}
+}
 
 // InUse is how many bytes are in blocks that are not released.
 func (m *Memory) InUse() int {
@@ -49,6 +55,13 @@ type claim struct {
 
 func newClaim(m *Memory, size int) *claim {
 	return &claim{memory: m, size: size, freed: make(chan struct{}, 1)}
+}
+
+// turn runs fn when it is its turn to read.
+func (c *claim) turn(fn func()) {
+	c.memory.turns <- struct{}{}
+	defer func() { <-c.memory.turns }()
+	fn()
 }
 
 // take returns a buffer of n bytes, at least of the usual size, or nil if the

@@ -251,17 +251,20 @@ func (t *Tail) Run(ctx context.Context) error {
 		t.watch.word = t.cfg.Watcher.join(t.dir, t.base, make(chan struct{}, 1))
 	}
 	defer t.cleanup()
-	t.look(time.Now(), false)
+	t.pool.turn(func() { t.look(time.Now(), false) })
 	for ctx.Err() == nil {
 		// Also while nobody takes blocks: a file that is opened can be read even
 		// if it is rotated away and deleted meanwhile.
-		if t.late {
-			t.late, t.rescan = false, t.rescan || t.lateLines()
-		}
-		if now := time.Now(); t.rescan || now.Sub(t.scanned) >= t.interval() {
-			t.look(now, false)
-		}
-		moved := t.handOver() && t.step(time.Now())
+		moved := false
+		t.pool.turn(func() {
+			if t.late {
+				t.late, t.rescan = false, t.rescan || t.lateLines()
+			}
+			if now := time.Now(); t.rescan || now.Sub(t.scanned) >= t.interval() {
+				t.look(now, false)
+			}
+			moved = t.handOver() && t.step(time.Now())
+		})
 		switch {
 		case moved:
 			t.drainEvents()
