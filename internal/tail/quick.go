@@ -41,7 +41,7 @@ func (t *Tail) folder() (at listing, sure bool) {
 		return at, true
 	}
 	changed := max(unix.TimespecToNsec(st.Mtim), unix.TimespecToNsec(st.Ctim))
-	if at.at.UnixNano()-changed < int64(settle) {
+	if at.at.UnixNano()-changed < int64(t.cfg.settle) {
 		return at, false
 	}
 	if unix.Lstat(t.cfg.Path, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 {

@@ -29,6 +29,7 @@ type program struct {
 	may    map[int]bool
 	spans  []*span // the files, the live one last
 	follow bool
+	change func(*Config)
 }
 
 // span is the lines of one file, which nobody else has: all from from on, up to
@@ -251,6 +252,9 @@ func (p *program) begin() {
 		cfg = eager(cfg)
 	}
 	cfg.State, cfg.buffer, cfg.Budget = p.state, 4096, 16384
+	if p.change != nil {
+		p.change(&cfg)
+	}
 	p.reader = start(p.t, cfg)
 }
 

@@ -1,10 +1,13 @@
 package tail
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -157,6 +160,102 @@ func TestRestingLogsAreReadWhenTheKernelSaysSo(t *testing.T) {
 		t.Log(step.name)
 	}
 	readers[1].wants("a\n")
+}
+
+// Random programs with looks that are spared as soon as 20 ms after a change, five
+// steps of the clock of file times, and with pauses in which that happens; several
+// at a time, on one Memory and one Watcher.
+func TestRandomProgramsOnSharedMemoryAndWatch(t *testing.T) {
+	w, m := running(t), NewMemory(5*(4096+frontierSize))
+	dir := t.TempDir()
+	for i := range uint64(6) {
+		seed := i
+		if i >= 3 {
+			seed = rand.Uint64()
+		}
+		t.Run(fmt.Sprintf("seed %d copying %v", seed, i%2 == 1), func(t *testing.T) {
+			if i > 0 {
+				t.Parallel()
+			}
+			// All in one folder: the changes of one log are looks for the others.
+			p := &program{
+				clock: t.TempDir(), folder: &folder{t: t, dir: dir, path: filepath.Join(dir, fmt.Sprintf("%c.log", 'a'+rune(i)))},
+				rng: rand.New(rand.NewPCG(seed, 1)), last: -1, dealt: make(map[int]bool), may: make(map[int]bool),
+				change: func(c *Config) { c.Watcher, c.Memory, c.settle = w, m, 20*time.Millisecond },
+			}
+			p.spans = []*span{{path: p.path}}
+			p.w = p.writer(p.path)
+			p.begin()
+			for range 60 {
+				switch p.rng.IntN(9) {
+				case 0, 1, 2, 3:
+					p.write()
+				case 4, 5:
+					p.rotate()
+				case 6:
+					if i%2 == 1 {
+						p.copytruncate()
+					}
+				case 7:
+					for range 20 {
+						p.pause()
+					}
+				case 8:
+					p.crash()
+					p.write()
+					p.rotate()
+					p.begin()
+				}
+			}
+			p.finish()
+			must(t, p.w.Close())
+			eventually(t, "no line is missing", func() bool { return p.missing() < 0 })
+			p.check()
+		})
+	}
+}
+
+// BenchmarkFollowAmongMany is BenchmarkFollow for one of a thousand logs on one
+// Watcher, all others quiet.
+func BenchmarkFollowAmongMany(b *testing.B) {
+	const logs = 1000
+	dir := b.TempDir()
+	w, m := NewWatcher(zerolog.Nop()), NewMemory(defaultBudget)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = w.Run(ctx) })
+	defer func() { cancel(); running.Wait() }()
+	var tails []*Tail
+	for i := range logs {
+		path := filepath.Join(dir, fmt.Sprintf("%04d.log", i))
+		must(b, os.WriteFile(path, nil, 0o600))
+		tail, err := New(Config{Path: path, Watcher: w, Memory: m, Log: zerolog.Nop()})
+		must(b, err)
+		tails = append(tails, tail)
+		running.Go(func() { _ = tail.Run(ctx) })
+	}
+	live, err := os.OpenFile(filepath.Join(dir, "0500.log"), os.O_WRONLY|os.O_APPEND, 0)
+	must(b, err)
+	defer live.Close()
+	line := append(bytes.Repeat([]byte("x"), 199), '\n')
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	var waited []time.Duration
+	eventually(b, "all to rest", func() bool {
+		return !slices.ContainsFunc(tails, func(t *Tail) bool { return t.atRest.Load() < 0 })
+	})
+	for b.Loop() {
+		<-tick.C
+		at := time.Now()
+		_, err := live.Write(line)
+		must(b, err)
+		block := <-tails[500].Blocks()
+		waited = append(waited, time.Since(at))
+		block.Release()
+	}
+	slices.Sort(waited)
+	b.ReportMetric(float64(waited[len(waited)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(waited[len(waited)*99/100].Microseconds()), "p99-µs")
 }
 
 func TestFolderThatIsReplacedIsWatchedAgain(t *testing.T) {

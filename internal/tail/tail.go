@@ -73,6 +73,7 @@ type Config struct {
 	// For tests.
 	buffer                int
 	rescan, quiet, linger time.Duration
+	settle                time.Duration
 	poll                  bool // as if the kernel did not report changes
 	eager                 bool // follow whenever the end of the live file is reached
 	late                  time.Duration
@@ -202,6 +203,7 @@ func New(cfg Config) (*Tail, error) {
 	cfg.quiet = or(cfg.quiet, quietTime)
 	cfg.linger = or(cfg.linger, lingerTime)
 	cfg.late = or(cfg.late, lateTime)
+	cfg.settle = or(cfg.settle, settle)
 	cfg.Path = filepath.Clean(cfg.Path)
 	t := &Tail{
 		cfg: cfg, dir: filepath.Dir(cfg.Path), base: filepath.Base(cfg.Path),
