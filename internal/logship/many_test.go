@@ -2,6 +2,7 @@ package logship
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -442,5 +443,44 @@ func TestPositionOfAGoneLogIsKeptForAWeek(t *testing.T) {
 		if got := err == nil; got != want || p.known(l.path(name)) != want {
 			t.Errorf("%s: position kept is %v, want %v", name, got, want)
 		}
+	}
+}
+
+// One log that can't be read is told, and does not make the whole not ready.
+func TestStatusSumsUp(t *testing.T) {
+	k := broker(t)
+	l := newLogs(t, k.Addr, "a.log", "b*.log", "folder", "none*")
+	l.must(os.Mkdir(l.path("folder"), 0o700))
+	l.add("a.log", 0, 10)
+	l.add("b1.log", 0, 10)
+	status := make(chan string, 1000)
+	l.notify = daemon.NewNotifier(func(s string) { status <- s })
+	app, err := New(l.cfg, l.process())
+	l.must(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- app.Run(ctx) }()
+	want := fmt.Sprintf("STATUS=shipping 3 logs to topic events: 0.0 lines/s, 0 B unread; 1 can't be read: open %s: is a directory", l.path("folder"))
+	for got := ""; got != want; {
+		select {
+		case got = <-status:
+		case <-time.After(patience):
+			t.Fatalf("status: last was %q, never %q", got, want)
+		}
+	}
+	if err := app.ready(); err != nil {
+		t.Errorf("ready: got %v, want ready: two logs are read", err)
+	}
+	l.must(os.Remove(l.path("folder")))
+	l.add("folder", 0, 10)
+	l.wants(k, map[string]int{"a.log": 10, "b1.log": 10, "folder": 10})
+	for want := "; nothing matches " + l.path("none*"); ; {
+		if strings.HasSuffix(<-status, want) {
+			break
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
