@@ -79,7 +79,7 @@ func (r *rig) run(ctx context.Context, once bool) error {
 	r.t.Helper()
 	tl, err := tail.New(tail.Config{
 		Path: r.log(), From: tail.Beginning, State: r.last(), MaxLine: 4 << 20, Budget: 16 << 20,
-		Once: once, Log: zerolog.Nop(),
+		Once: once, Log: zerolog.Nop(), Reader: tail.ReaderBlock,
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -164,6 +164,7 @@ func continuation(s *survey, g GenerationState) *found {
 // read of them is in the copy, if one was made; the file itself begins anew. It
 // returns the files that are still unknown.
 func (t *Tail) truncated(g *generation, s *survey, unknown []*found, now time.Time) []*found {
+	t.counts.truncated.Add(1)
 	file, live := g.file, g.live
 	g.ended, g.live, g.file = true, false, nil
 	f := continuation(s, GenerationState{File: g.id, Head: g.head, Offset: g.offset, Before: g.before})
@@ -183,7 +184,7 @@ func (t *Tail) truncated(g *generation, s *survey, unknown []*found, now time.Ti
 		}
 		unknown = slices.DeleteFunc(unknown, func(u *found) bool { return u == f })
 	} else if lost := g.size - g.offset; lost > 0 {
-		t.abandoned.Add(lost)
+		t.counts.abandoned.Add(lost)
 		event = t.log.Warn().Int64("lost_bytes", lost)
 	}
 	event.Str("file", g.name).Int64("offset", g.offset).Msg("log file was truncated, reading it from its beginning")

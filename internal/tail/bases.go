@@ -14,6 +14,7 @@ func RotatedFrom(name string, isLog func(base string) bool) (base string, rotate
 	for _, end := range leftAlone {
 		stem = strings.TrimSuffix(stem, end)
 	}
+	stem = withoutPacking(stem)
 	for i := range len(name) {
 		base := name[:i]
 		if name[i] != '.' && name[i] != '-' && name[i] != '~' || !isLog(base) {

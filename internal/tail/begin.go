@@ -152,7 +152,7 @@ func (t *Tail) resume(s *survey, now time.Time) bool {
 	var gens []*generation
 	lost := func(g GenerationState) {
 		bytes := max(0, g.Size-g.Offset)
-		t.abandoned.Add(bytes)
+		t.counts.abandoned.Add(bytes)
 		t.log.Error().Err(errGone).Int64("bytes", bytes).Str("file", g.Name).Int64("generation", g.Number).Int64("offset", g.Offset).
 			Msg("rest of a log file can't be found, its lines are not sent")
 	}
@@ -166,7 +166,7 @@ func (t *Tail) resume(s *survey, now time.Time) bool {
 		g := &generation{
 			number: st.Number, id: st.File, name: st.Name, head: st.Head,
 			start: st.Offset, startBefore: st.Before, offset: st.Offset, before: clone(st.Before),
-			begun: st.Begun, limit: st.End, limitBefore: st.BeforeEnd, size: st.Offset, grown: now, ended: st.Done, copied: st.Copy, trail: st.Trail,
+			begun: st.Begun, by: byState, limit: st.End, limitBefore: st.BeforeEnd, size: st.Offset, grown: now, ended: st.Done, copied: st.Copy, trail: st.Trail,
 		}
 		if !st.Done {
 			f := byKey[st.File.key()]

@@ -36,8 +36,14 @@ const (
 
 // next deals with a generation whose turn has come: its first lines, p, are read
 // again when the decision has been handed over.
-func (t *Tail) next(g *generation, p piece, buf []byte, now time.Time) error {
-	defer t.pool.give(buf)
+func (t *Tail) next(g *generation, p piece, buf []byte, now time.Time) (err error) {
+	defer func() {
+		if g.begun {
+			t.kept = buf // whoever has waited for memory has not waited in vain
+		} else {
+			t.pool.give(buf)
+		}
+	}()
 	if g.live && g.offset == 0 {
 		// It may have been truncated since it was found, with no byte known to show
 		// it. If so, what it held is in a copy that was there before these bytes.
@@ -48,7 +54,8 @@ func (t *Tail) next(g *generation, p piece, buf []byte, now time.Time) error {
 		}
 	}
 	// From now on the head shows a truncation.
-	head, err := g.longerHead(g.offset+int64(len(p.data))+p.tooLong, p.data)
+	var head []byte
+	head, err = g.longerHead(g.offset+int64(len(p.data))+p.tooLong, p.data)
 	if err != nil {
 		return err
 	}
@@ -97,7 +104,7 @@ func (t *Tail) endsNow(g *generation) bool {
 	if n, err := pread(g.file, before, info.Size()-int64(len(before))); err != nil || n < len(before) {
 		return false
 	}
-	g.limit, g.limitBefore = info.Size(), before
+	g.limit, g.limitBefore, g.by = info.Size(), before, byLease
 	return true
 }
 

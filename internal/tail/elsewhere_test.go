@@ -105,7 +105,7 @@ func TestWhatWasDeletedWhileDownIsSaidWithItsSize(t *testing.T) {
 	if !strings.Contains(log.String(), `"level":"error"`) || !strings.Contains(log.String(), `"bytes":3200`) {
 		t.Errorf("a deleted rest of 3200 bytes: the log says\n%s", &log)
 	}
-	if got := again.tail.abandoned.Load(); got != 3200 {
+	if got := again.tail.counts.abandoned.Load(); got != 3200 {
 		t.Errorf("abandoned bytes: got %d, want 3200", got)
 	}
 }

@@ -27,19 +27,20 @@ type generation struct {
 	head        []byte // at most headSize bytes; never a part of an unfinished line
 	trail       []Crumb
 
-	begun       bool      // that it is the next was handed out as a decision
-	limit       int64     // nothing is read from there on; 0 if not decided
-	limitBefore []byte    // the bytes before limit
-	searched    int64     // no newline between offset and here, in a line longer than a buffer
-	size        int64     // when last looked at
-	grown       time.Time // when size last changed, or it was found
-	live        bool      // the path names it
-	wasLive     bool      // at the look before
-	ended       bool      // nothing more is read from it
-	endedAt     time.Time // when, if the file was kept open then
-	copy        string    // key of the packed file that holds this one, "" if none is known
-	copied      bool      // holds what another generation holds: never read
-	missing     time.Time // since when no name in the directory leads to it; zero if one does
+	begun       bool       // that it is the next was handed out as a decision
+	limit       int64      // nothing is read from there on; 0 if not decided
+	limitBefore []byte     // the bytes before limit
+	searched    int64      // no newline between offset and here, in a line longer than a buffer
+	size        int64      // when last looked at
+	grown       time.Time  // when size last changed, or it was found
+	live        bool       // the path names it
+	wasLive     bool       // at the look before
+	ended       bool       // nothing more is read from it
+	by          retirement // why it is known where it ends
+	endedAt     time.Time  // when, if the file was kept open then
+	copy        string     // key of the packed file that holds this one, "" if none is known
+	copied      bool       // holds what another generation holds: never read
+	missing     time.Time  // since when no name in the directory leads to it; zero if one does
 }
 
 // errChanged says that the bytes read before are not there any more: the file

@@ -2,6 +2,7 @@ package tail
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -9,9 +10,31 @@ import (
 // Metrics are sums over the Tails whose Config.Metrics they are. A nil *Metrics
 // counts nothing.
 type Metrics struct {
+	counts
+
 	mu    sync.Mutex
 	tails map[*Tail]struct{}
 }
+
+// counts are what has happened to logs since the start.
+type counts struct {
+	retired   [len(retirements)]atomic.Int64
+	truncated atomic.Int64 // files
+	abandoned atomic.Int64 // bytes that were there and could not be read any more
+	tooLong   atomic.Int64 // lines
+}
+
+// retirement is why a rotated file counted as complete.
+type retirement int
+
+const (
+	byLease   retirement = iota // nobody had it open for writing
+	byQuiet                     // that could not be asked, and it had not grown for a while
+	bySilence                   // its writer kept it open and wrote nothing
+	byState                     // a run before this one had decided it
+)
+
+var retirements = [...]string{byLease: "lease", byQuiet: "quiet", bySilence: "silence", byState: "state"}
 
 // NewMetrics registers the sums; reg may be nil.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
@@ -29,6 +52,17 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			return float64(m.sum(func(t *Tail) int64 { return int64(t.Generations()) }))
 		}),
 	)
+	counter := func(name, help string, labels prometheus.Labels, n *atomic.Int64) {
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "logship_" + name, Help: help, ConstLabels: labels},
+			func() float64 { return float64(n.Load()) }))
+	}
+	for by, name := range retirements {
+		counter("generations_retired_total", "Rotated files that were read to their end, by what told that it is the end.",
+			prometheus.Labels{"by": name}, &m.retired[by])
+	}
+	counter("truncations_total", "Files that were found truncated.", nil, &m.truncated)
+	counter("abandoned_bytes_total", "Bytes that were seen and could not be read any more: truncated or deleted before.", nil, &m.abandoned)
+	counter("lines_too_long_total", "Lines longer than max_line.", nil, &m.tooLong)
 	return m
 }
 

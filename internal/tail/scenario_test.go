@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // What other shippers' tests are about and the files beside this one do not say
@@ -161,4 +163,42 @@ func TestPositionsAbove4GiB(t *testing.T) {
 	f.rotate(".1")
 	f.write(numbered(110, 120))
 	f.read(s, numbered(100, 120))
+}
+
+func TestEveryRotationIsCountedByWhatToldItsEnd(t *testing.T) {
+	f := newFolder(t)
+	reg := prometheus.NewRegistry()
+	cfg := config(t, f.path)
+	cfg.Metrics = NewMetrics(reg)
+	r := start(t, cfg)
+	for i := range 5 {
+		f.write(numbered(i*10, i*10+10))
+		r.wants(numbered(0, i*10+10))
+		f.rotate(fmt.Sprintf(".%d", i))
+	}
+	must(t, os.WriteFile(f.path, []byte(numbered(50, 60)), 0o600))
+	r.wants(numbered(0, 60))
+	must(t, os.WriteFile(f.path, []byte(numbered(60, 61)), 0o600))
+	r.wants(numbered(0, 61))
+	want := map[string]float64{
+		`logship_generations_retired_total by:"lease"`: 5, `logship_generations_retired_total by:"quiet"`: 0,
+		"logship_truncations_total ": 1, "logship_abandoned_bytes_total ": 0, "logship_lines_too_long_total ": 0,
+	}
+	families, err := reg.Gather()
+	must(t, err)
+	got := make(map[string]float64)
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			name := family.GetName() + " "
+			for _, l := range m.GetLabel() {
+				name += fmt.Sprintf("%s:%q", l.GetName(), l.GetValue())
+			}
+			got[name] = m.GetCounter().GetValue()
+		}
+	}
+	for name, n := range want {
+		if have, there := got[name]; !there || have != n {
+			t.Errorf("%s: got %v (there: %v), want %v", name, have, there, n)
+		}
+	}
 }

@@ -93,6 +93,10 @@ func (t *Tail) advance(now time.Time) (bool, error) {
 
 // buffer takes memory for the next read, nil if there is none now.
 func (t *Tail) buffer() []byte {
+	if buf := t.kept; buf != nil {
+		t.kept = nil
+		return buf
+	}
 	if t.small && t.need == 0 {
 		return t.pool.takeSmall()
 	}
@@ -116,6 +120,15 @@ func (t *Tail) endOf(g *generation, w writers, later bool, buf []byte, now time.
 		later && w == writersUnknown && quiet >= t.cfg.quiet ||
 		later && w == writersThere && quiet >= t.cfg.linger ||
 		later && t.cfg.Once && g.size == g.offset // a next run finds what comes late
+	switch {
+	case g.limit > 0:
+	case w == writersNone:
+		g.by = byLease
+	case w == writersUnknown:
+		g.by = byQuiet
+	default:
+		g.by = bySilence
+	}
 	if !complete {
 		t.waiting = atTail
 		if t.cfg.Once && !later {
@@ -134,6 +147,7 @@ func (t *Tail) endOf(g *generation, w writers, later bool, buf []byte, now time.
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	g.ended, g.endedAt = true, now
+	t.counts.retired[g.by].Add(1)
 	t.log.Debug().Str("file", g.name).Int64("generation", g.number).Int64("offset", g.offset).Msg("log file is complete")
 	return piece{}, nil
 }
@@ -186,6 +200,7 @@ func (t *Tail) emit(g *generation, p piece, buf []byte, now time.Time) error {
 	b.Lines = countLines(p.data)
 	if p.tooLong > 0 {
 		b.Lines = 1
+		t.counts.tooLong.Add(1)
 	}
 	t.idle = 0
 	t.atRest.Store(-1)

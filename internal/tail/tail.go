@@ -143,11 +143,12 @@ type Tail struct {
 	need     int    // size of the buffer that the next line needs, 0 for the usual
 	waiting  ending // what step met last
 	follow   following
+	kept     []byte // memory that a decision came before the use of
 
 	folders   []string // beside dir, where rotated files went
 	elsewhere []string // files of the state, by their last paths
 
-	abandoned atomic.Int64 // bytes that were there and could not be read any more
+	counts *counts
 
 	ctx        context.Context // Run's
 	inspection *inspection     // of a packed file, under way
@@ -227,6 +228,10 @@ func New(cfg Config) (*Tail, error) {
 		}
 	}
 	t.atRest.Store(-1)
+	t.counts = new(counts)
+	if cfg.Metrics != nil {
+		t.counts = &cfg.Metrics.counts
+	}
 	cfg.Metrics.add(t)
 	return t, nil
 }
@@ -283,6 +288,9 @@ func (t *Tail) cleanup() {
 	t.unfollow("end", 0)
 	t.watch.close()
 	t.beside.Wait()
+	if t.kept != nil {
+		t.pool.give(t.kept)
+	}
 	t.pool.abandon()
 	close(t.blocks)
 	t.follow.wait(goneTime)
@@ -315,44 +323,6 @@ func (t *Tail) interval() time.Duration {
 		return min(rescanEvery<<t.idle, idleRescan)
 	}
 	return pollEvery
-}
-
-// Unread is how many bytes there are in the log's files that were not read yet.
-// It may be called from any goroutine.
-func (t *Tail) Unread() int64 {
-	if known := t.atRest.Load(); known >= 0 {
-		return known
-	}
-	return t.unread()
-}
-
-func (t *Tail) unread() int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var unread int64
-	for _, g := range t.gens {
-		if g.file == nil || g.ended {
-			continue
-		}
-		if info, err := g.file.Stat(); err == nil {
-			unread += max(0, info.Size()-g.offset)
-		}
-	}
-	return unread
-}
-
-// Generations is how many files are being read or wait for it. It may be called
-// from any goroutine.
-func (t *Tail) Generations() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := 0
-	for _, g := range t.gens {
-		if !g.ended {
-			n++
-		}
-	}
-	return n
 }
 
 // handOver tries to get rid of the pending block without waiting.
