@@ -70,9 +70,10 @@ type rotator struct {
 	held   func(path string) bool
 	inLife func(do func() error) error
 
-	files     []rotated // newest first
-	n         int       // rotations
-	straggler chan error
+	files     []rotated  // newest first
+	n         int        // rotations
+	straggler chan error // holds one while no writer writes on
+	straggled bool
 }
 
 // run rotates until stop is closed.
@@ -112,6 +113,9 @@ func (r *rotator) run(stop <-chan struct{}) (err error) {
 }
 
 func (r *rotator) rotate(style Style, wait time.Duration, stop <-chan struct{}) error {
+	if err := r.settle(stop); err != nil {
+		return err
+	}
 	r.n++
 	late := time.Duration(r.rng.Int64N(int64(min(wait, 200*time.Millisecond)))) / 2
 	switch style {
@@ -244,11 +248,23 @@ func (r *rotator) recreate(wait, late time.Duration, stop <-chan struct{}) error
 			return err
 		}
 		w.handle = h
-		// It ends well before the next rotation: nothing else tells which of two
-		// files is the older one where both are found at once.
+		r.straggled = true
 		go r.writeOn(old, r.rng.IntN(2+int(min(wait/4, 4*time.Millisecond)/straggle)), <-r.straggler)
 		return nil
 	})
+}
+
+// settle waits for the writer that writes on, and writes a line to the newer file
+// after it: nothing but the time of last writing tells which of two files is the
+// older one where both are found at once.
+func (r *rotator) settle(stop <-chan struct{}) error {
+	err := <-r.straggler
+	r.straggler <- nil
+	if err != nil || !r.straggled {
+		return err
+	}
+	r.straggled = false
+	return r.byWriter(stop, func(w *writer) error { return w.put() })
 }
 
 // writeOn writes some more lines to a file.
