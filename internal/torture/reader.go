@@ -29,8 +29,11 @@ type Reader struct {
 // which generation comes next, and where one ended, can't be found out again.
 // What was recorded after it is read again, and left out by its positions.
 type stored struct {
-	Out  int64      `json:"out"`
-	Tail tail.State `json:"tail"`
+	Out int64 `json:"out"`
+	// Recorded is the position after the last line before Out. A decision may be
+	// handed out while lines are read again, and then the state is one before it.
+	Recorded tail.Position `json:"recorded"`
+	Tail     tail.State    `json:"tail"`
 }
 
 // saveEvery is the longest time between two stored states. They are at random
@@ -82,7 +85,7 @@ func (r Reader) record(t *tail.Tail, recorded tail.Position, out *Output) error 
 			data, start.Offset = data[again:], start.Offset+int64(again)
 		}
 		if b.Decision != nil || len(data) > 0 && time.Now().After(saveAt) {
-			if err := r.save(stored{out.end, t.State(b.Mark(start.Offset, nil))}); err != nil {
+			if err := r.save(stored{out.end, recorded, t.State(b.Mark(start.Offset, nil))}); err != nil {
 				return err
 			}
 			saveAt = time.Now().Add(rand.N(saveEvery))
@@ -91,6 +94,7 @@ func (r Reader) record(t *tail.Tail, recorded tail.Position, out *Output) error 
 			if err := out.Append(start.Generation, start.Offset, data); err != nil {
 				return err
 			}
+			recorded = b.End
 		}
 		b.Release()
 	}
@@ -112,22 +116,21 @@ func (r Reader) save(s stored) error {
 // resume returns the stored state, nil at a first start, and the position up to
 // which there are records.
 func (r Reader) resume() (*tail.State, tail.Position, *Output, error) {
-	recorded := tail.Position{Generation: -1}
-	var s stored
+	s := stored{Recorded: tail.Position{Generation: -1}}
 	data, err := os.ReadFile(r.State)
 	first := errors.Is(err, os.ErrNotExist)
 	if err == nil {
 		err = json.Unmarshal(data, &s)
 	}
 	if err != nil && !first {
-		return nil, recorded, nil, fmt.Errorf("read %s: %w", r.State, err)
+		return nil, s.Recorded, nil, fmt.Errorf("read %s: %w", r.State, err)
 	}
 	out, err := openOutput(r.Out, s.Out, func(rec record) error {
-		recorded = tail.Position{Generation: rec.generation, Offset: rec.offset + int64(len(rec.data))}
+		s.Recorded = tail.Position{Generation: rec.generation, Offset: rec.offset + int64(len(rec.data))}
 		return nil
 	})
 	if first {
-		return nil, recorded, out, err
+		return nil, s.Recorded, out, err
 	}
-	return &s.Tail, recorded, out, err
+	return &s.Tail, s.Recorded, out, err
 }

@@ -40,10 +40,6 @@ const (
 	leastCopy = 512
 	// straggle is the time between two lines of a writer that writes on.
 	straggle = 100 * time.Microsecond
-	// foundInOldDir says that a reader that was down finds what went to the other
-	// folder meanwhile. tail's DESIGN.md says that it does not: what a reader had
-	// not opened by then, or not read when it was killed, counts as deleted.
-	foundInOldDir = false
 )
 
 // rotated is a file that was the log, or a copy of it.
@@ -74,6 +70,13 @@ type rotator struct {
 	n         int        // rotations
 	straggler chan error // holds one while no writer writes on
 	straggled bool
+
+	// lives counts the readers. oldDir says that they know the other folder, moved
+	// is what went there last before, and movedIn in which life.
+	lives   func() int
+	oldDir  bool
+	moved   *epoch
+	movedIn int
 }
 
 // run rotates until stop is closed.
@@ -144,8 +147,10 @@ func (r *rotator) rotate(style Style, wait time.Duration, stop <-chan struct{}) 
 			to.path = filepath.Join(r.dir, "old", filepath.Base(to.path))
 		}
 		var err error
-		if style == OldDir && !foundInOldDir {
+		if style == OldDir && !r.knowsOldDir() {
+			e := r.live.epoch // only a rotator changes it
 			err = r.hide(func() error { return r.rename(to) })
+			r.moved, r.movedIn = e, r.lives()
 		} else {
 			err = r.rename(to)
 		}
@@ -223,6 +228,19 @@ func (r *rotator) hide(do func() error) error {
 		}
 		return nil
 	})
+}
+
+// knowsOldDir tells whether the reader must have seen a file go to the other
+// folder, and looks there from then on: it was not killed between the move and
+// the first lines after that file. Before that, what it had not opened, or not
+// read when it was killed, counts as deleted.
+func (r *rotator) knowsOldDir() bool {
+	if r.moved != nil && !r.oldDir {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.oldDir = r.moved.may < 0 && r.passed(r.moved) && r.movedIn == r.lives()
+	}
+	return r.oldDir
 }
 
 // recreate creates the log, or leaves that to the writer, who reopens after some

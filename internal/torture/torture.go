@@ -71,6 +71,8 @@ type run struct {
 	cmd  *exec.Cmd  // nil if none runs
 	cpu  time.Duration
 	kill int
+
+	started int
 }
 
 // Run writes, rotates, kills and counts. An error means that it could not do so,
@@ -119,7 +121,7 @@ func (r *run) write(d *folder) (*rotator, error) {
 	w := &writer{handle: h, rate: r.Rate, tasks: make(chan func())}
 	rot := &rotator{
 		folder: d, style: r.Style, without: r.Without, interval: r.Interval, writer: w, whole: !r.Buffered,
-		rng: rand.New(rand.NewPCG(r.Seed, 3)), held: r.held, inLife: r.inLife,
+		rng: rand.New(rand.NewPCG(r.Seed, 3)), held: r.held, inLife: r.inLife, lives: r.lived,
 	}
 	stop, stopWriter := make(chan struct{}), make(chan struct{})
 	var group errgroup.Group
@@ -177,6 +179,7 @@ func (r *run) start(once bool) error {
 	reader.Once = once
 	r.cmd = r.Reader(reader)
 	r.cmd.Stderr = r.stderr
+	r.started++
 	return r.cmd.Start()
 }
 
@@ -199,6 +202,13 @@ func (r *run) killReader() error {
 		r.ledger.killed()
 		return err
 	})
+}
+
+// lived counts the readers that were started.
+func (r *run) lived() int {
+	r.life.Lock()
+	defer r.life.Unlock()
+	return r.started
 }
 
 func (r *run) end() { _ = r.killReader() }
