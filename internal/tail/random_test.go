@@ -140,7 +140,8 @@ func (p *program) held(path string) bool {
 	for _, fd := range fds {
 		link := "/proc/self/fd/" + fd.Name()
 		if got, err := os.Stat(link); err == nil && os.SameFile(got, want) {
-			if info, err := os.Lstat(link); err == nil && info.Mode()&0o200 == 0 {
+			// Not the writer's, and not one that was opened to look only (O_PATH).
+			if info, err := os.Lstat(link); err == nil && info.Mode()&0o600 == 0o400 {
 				return true
 			}
 		}
@@ -252,6 +253,7 @@ func (p *program) begin() {
 		cfg = eager(cfg)
 	}
 	cfg.State, cfg.buffer, cfg.Budget = p.state, 4096, 16384
+	cfg.quiet, cfg.linger = patience, patience // a writer may be slow, but it closes its file
 	if p.change != nil {
 		p.change(&cfg)
 	}

@@ -231,7 +231,13 @@ func (r *run) held(path string) bool {
 	dir := fmt.Sprintf("/proc/%d/fd", r.cmd.Process.Pid)
 	fds, _ := os.ReadDir(dir)
 	for _, fd := range fds {
-		if got, err := os.Stat(filepath.Join(dir, fd.Name())); err == nil && os.SameFile(got, want) {
+		link := filepath.Join(dir, fd.Name())
+		got, err := os.Stat(link)
+		if err != nil || !os.SameFile(got, want) {
+			continue
+		}
+		// What was opened to look only (O_PATH) can't be read.
+		if info, err := os.Lstat(link); err == nil && info.Mode()&0o400 != 0 {
 			return true
 		}
 	}
