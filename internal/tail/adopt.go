@@ -178,7 +178,7 @@ func (t *Tail) truncated(g *generation, s *survey, unknown []*found, now time.Ti
 		event = event.Str("rest", f.path).Int64("rest_bytes", f.size-g.offset)
 		if dup, err := duplicate(f.file); err == nil {
 			t.number(&generation{
-				id: f.id, name: f.path, file: dup, head: g.head, trail: g.trail,
+				id: f.id, name: f.path, file: dup, head: g.head, trail: slices.Clone(g.trail),
 				start: g.offset, startBefore: clone(g.before), offset: g.offset, before: clone(g.before), size: f.size, grown: now,
 			})
 		}

@@ -166,7 +166,7 @@ func (t *Tail) resume(s *survey, now time.Time) bool {
 		g := &generation{
 			number: st.Number, id: st.File, name: st.Name, head: st.Head,
 			start: st.Offset, startBefore: st.Before, offset: st.Offset, before: clone(st.Before),
-			begun: st.Begun, by: byState, limit: st.End, limitBefore: st.BeforeEnd, size: st.Offset, grown: now, ended: st.Done, copied: st.Copy, trail: st.Trail,
+			begun: st.Begun, by: byState, limit: st.End, limitBefore: st.BeforeEnd, size: st.Offset, grown: now, ended: st.Done, copied: st.Copy, trail: slices.Clone(st.Trail),
 		}
 		if !st.Done {
 			f := byKey[st.File.key()]

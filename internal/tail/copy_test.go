@@ -290,6 +290,28 @@ func TestEndOfAGenerationIsKeptThroughRestarts(t *testing.T) {
 	f.read(&state, numbered(0, 160))
 }
 
+// The rest of a generation has the trail of what it goes on from, and its own end.
+func TestTrailsOfTwoGenerationsAreTwo(t *testing.T) {
+	f := newFolder(t)
+	running := handReader(t, f)
+	var begin Mark
+	for i := range 40 {
+		f.write(numbered(25*i, 25*i+25))
+		running.read()
+		if i == 0 {
+			begin = running.last
+		}
+	}
+	f.write(numbered(1000, 1030))
+	f.copytruncate(".1", 0)
+	f.write(numbered(1030, 1040))
+	running.read()
+	same(t, split(running.text), split(numbered(0, 1040)))
+	state := running.State(begin)
+	must(t, state.check())
+	f.nothing(f.read(&state, numbered(25, 1040)))
+}
+
 // It is deleted, or moved where nobody looks, while the directory is looked at.
 func TestFileThatGoesWhileItIsFoundIsRead(t *testing.T) {
 	f := newFolder(t)

@@ -2,6 +2,7 @@ package tail
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -172,7 +173,7 @@ func (t *Tail) yield(g *generation) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	rest := &generation{
-		id: g.id, name: g.name, file: g.file, live: true, head: g.head, trail: g.trail,
+		id: g.id, name: g.name, file: g.file, live: true, head: g.head, trail: slices.Clone(g.trail),
 		start: g.offset, startBefore: clone(g.before), offset: g.offset, before: clone(g.before),
 		size: g.size, grown: g.grown,
 	}
