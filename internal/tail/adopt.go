@@ -14,7 +14,7 @@ func clone(b []byte) []byte { return append([]byte(nil), b...) }
 
 // number makes a generation the last to be read.
 func (t *Tail) number(g *generation) {
-	g.number = t.nextNumber
+	g.number, g.seen = t.nextNumber, g.size
 	t.nextNumber++
 	t.gens = append(t.gens, g)
 	t.byFile[g.id.key()] = g

@@ -32,6 +32,7 @@ type generation struct {
 	limitBefore []byte     // the bytes before limit
 	searched    int64      // no newline between offset and here, in a line longer than a buffer
 	size        int64      // when last looked at
+	seen        int64      // size, as State tells it
 	grown       time.Time  // when size last changed, or it was found
 	live        bool       // the path names it
 	wasLive     bool       // at the look before

@@ -356,6 +356,7 @@ func (t *Tail) measure(now time.Time) {
 		if unix.Fstat(int(g.file.Fd()), &st) == nil && st.Size != g.size {
 			g.size, g.grown = st.Size, now
 		}
+		g.seen = g.size
 		if g.real = pathOf(g.file); isPacked(g.name) {
 			g.real = ""
 		}

@@ -141,7 +141,7 @@ func (t *Tail) State(m Mark) State {
 		}
 		if !gs.Done {
 			gs.Begun = g.begun
-			gs.Size, gs.Live = max(g.size, g.offset), g.name == t.cfg.Path
+			gs.Size, gs.Live = max(g.seen, g.offset), g.name == t.cfg.Path
 			// The path of a symbolic link leads elsewhere tomorrow.
 			if g.real != "" {
 				gs.Name = g.real
