@@ -237,8 +237,9 @@ func (r *rotator) hide(do func() error) error {
 func (r *rotator) knowsOldDir() bool {
 	if r.moved != nil && !r.oldDir {
 		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.oldDir = r.moved.may < 0 && r.passed(r.moved) && r.movedIn == r.lives()
+		seen := r.moved.may < 0 && r.passed(r.moved)
+		r.mu.Unlock()
+		r.oldDir = seen && r.movedIn == r.lives() // which waits for a kill that waits for the ledger
 	}
 	return r.oldDir
 }
