@@ -166,7 +166,7 @@ func (t *Tail) resume(s *survey, now time.Time) bool {
 		g := &generation{
 			number: st.Number, id: st.File, name: st.Name, head: st.Head,
 			start: st.Offset, startBefore: st.Before, offset: st.Offset, before: clone(st.Before),
-			begun: st.Begun, by: byState, limit: st.End, limitBefore: st.BeforeEnd, size: st.Offset, grown: now, ended: st.Done, copied: st.Copy, trail: slices.Clone(st.Trail),
+			begun: st.Begun, by: byState, limit: st.End, limitBefore: st.BeforeEnd, size: st.Offset, grown: now, ended: st.Done, copied: st.Copy, lost: st.Lost, trail: slices.Clone(st.Trail),
 		}
 		if !st.Done {
 			f := byKey[st.File.key()]
@@ -210,6 +210,16 @@ func (t *Tail) resume(s *survey, now time.Time) bool {
 			continue
 		}
 		lost(st)
+		// It may turn up, with what was read of it: moved back, or in a folder that
+		// becomes known.
+		g := &generation{
+			number: st.Number, id: st.File, name: st.Name, head: st.Head, trail: slices.Clone(st.Trail),
+			start: st.Offset, startBefore: st.Before, offset: st.Offset, before: clone(st.Before), grown: now, ended: true, lost: true,
+		}
+		t.gens = append(t.gens, g)
+		if key := g.id.key(); byKey[key] == nil && t.byFile[key] == nil {
+			t.byFile[key] = g
+		}
 	}
 	for _, g := range gens {
 		t.gens = append(t.gens, g)

@@ -41,6 +41,7 @@ type generation struct {
 	endedAt     time.Time  // when, if the file was kept open then
 	copy        string     // key of the packed file that holds this one, "" if none is known
 	copied      bool       // holds what another generation holds: never read
+	lost        bool       // the rest could not be found at a start
 	missing     time.Time  // since when no name in the directory leads to it; zero if one does
 }
 

@@ -322,7 +322,7 @@ func (t *Tail) forget(now time.Time) {
 	kept := t.gens[:0]
 	for _, g := range t.gens {
 		superseded := t.byFile[g.id.key()] != g
-		gone := !g.missing.IsZero() && now.Sub(g.missing) >= forgetAfter
+		gone := !g.lost && !g.missing.IsZero() && now.Sub(g.missing) >= forgetAfter
 		if g.ended && g.number < t.settled && (superseded || gone) {
 			if !superseded {
 				delete(t.byFile, g.id.key())

@@ -71,6 +71,9 @@ type GenerationState struct {
 	BeforeEnd []byte `json:"before_end,omitempty"`
 	Done      bool   `json:"done,omitempty"`
 	Copy      bool   `json:"copy,omitempty"` // of another generation, never read
+	// Lost says that the rest could not be found. It is kept to know the file by
+	// if it turns up.
+	Lost bool `json:"lost,omitempty"`
 }
 
 // in tells whether a file holds the generation: its head, and the bytes before
@@ -133,7 +136,7 @@ func (t *Tail) State(m Mark) State {
 			if !latest {
 				continue // a later generation is in the same file
 			}
-			gs.Done, gs.Offset, gs.Before = true, g.offset, slices.Clone(g.before)
+			gs.Done, gs.Offset, gs.Before, gs.Lost = true, g.offset, slices.Clone(g.before), g.lost
 		case g.number == m.Generation:
 			gs.Offset, gs.Before = m.Offset, slices.Clone(m.Before)
 		default:

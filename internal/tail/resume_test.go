@@ -254,6 +254,19 @@ func TestPositionWhoseFileIsGoneIsSaidAndTheRestIsRead(t *testing.T) {
 	f.read(r.stateAt(0), numbered(1000, 1100))
 }
 
+func TestLostFileThatTurnsUpIsReadOn(t *testing.T) {
+	f := newFolder(t)
+	away := t.TempDir() + "/away"
+	f.write(numbered(0, 100))
+	s := f.read(nil, numbered(0, 100))
+	f.write(numbered(100, 150))
+	must(t, os.Rename(f.path, away))
+	f.write(numbered(150, 160))
+	s = f.read(s, numbered(150, 160)) // and an error says what is missing
+	must(t, os.Rename(away, f.path+".1"))
+	f.nothing(f.read(s, numbered(100, 150)))
+}
+
 func TestFileThatGetsMoreAfterItsEndIsReadOn(t *testing.T) {
 	f := newFolder(t)
 	f.write(numbered(0, 10))
