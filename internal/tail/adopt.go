@@ -160,35 +160,38 @@ func continuation(s *survey, g GenerationState) *found {
 	return nil
 }
 
-// truncated ends a generation whose bytes have gone from its file. What was not
-// read of them is in the copy, if one was made; the file itself begins anew. It
-// returns the files that are still unknown.
+// truncated deals with a generation whose bytes have gone from its file. It goes
+// on in the copy, if one was made, under its number: after a crash its lines have
+// the positions they had. Else it ends. The file itself begins anew. It returns the
+// files that are still unknown.
 func (t *Tail) truncated(g *generation, s *survey, unknown []*found, now time.Time) []*found {
 	t.counts.truncated.Add(1)
-	file, live := g.file, g.live
-	g.ended, g.live, g.file = true, false, nil
+	fresh := &generation{id: g.id, name: g.name, file: g.file, live: g.live, grown: now}
 	f := continuation(s, GenerationState{File: g.id, Head: g.head, Offset: g.offset, Before: g.before})
 	if f != nil {
 		if old := t.byFile[f.id.key()]; old != nil && !old.copied {
 			f = nil // read already
 		}
 	}
-	event := t.log.Info()
+	var rest *os.File
 	if f != nil {
+		rest, _ = duplicate(f.file)
+	}
+	event := t.log.Info()
+	if rest != nil {
 		event = event.Str("rest", f.path).Int64("rest_bytes", f.size-g.offset)
-		if dup, err := duplicate(f.file); err == nil {
-			t.number(&generation{
-				id: f.id, name: f.path, file: dup, head: g.head, trail: slices.Clone(g.trail),
-				start: g.offset, startBefore: clone(g.before), offset: g.offset, before: clone(g.before), size: f.size, grown: now,
-			})
-		}
 		unknown = slices.DeleteFunc(unknown, func(u *found) bool { return u == f })
 	} else if lost := g.size - g.offset; lost > 0 {
 		t.counts.abandoned.Add(lost)
 		event = t.log.Warn().Int64("lost_bytes", lost)
 	}
 	event.Str("file", g.name).Int64("offset", g.offset).Msg("log file was truncated, reading it from its beginning")
-	t.number(&generation{id: g.id, name: g.name, file: file, live: live, grown: now})
+	g.live, g.wasLive, g.file, g.ended = false, false, rest, rest == nil
+	if rest != nil {
+		g.id, g.name, g.real, g.size, g.grown = f.id, f.path, "", f.size, now
+		t.byFile[g.id.key()] = g
+	}
+	t.number(fresh)
 	return unknown
 }
 

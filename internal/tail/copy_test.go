@@ -290,6 +290,26 @@ func TestEndOfAGenerationIsKeptThroughRestarts(t *testing.T) {
 	f.read(&state, numbered(0, 160))
 }
 
+// Whoever leaves out by position what comes again after a crash must find the
+// same positions, wherever the lines are by then.
+func TestLinesKeepTheirPositionsInACopy(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 100))
+	running := handReader(t, f)
+	running.read()
+	state := running.State(Mark{Position: Position{Generation: running.last.Generation}})
+	again := handReader(t, f)
+	again.cfg.State, again.nextNumber = &state, state.Next
+	again.look(time.Now(), false)
+	f.write(numbered(100, 150))
+	f.copytruncate(".1", 0) // before anything was read again
+	again.read()
+	same(t, split(again.text), split(numbered(0, 150)))
+	if want := (Position{running.last.Generation, 150 * 32}); again.last.Position != want {
+		t.Errorf("position after the rest in the copy: got %s, want %s", again.last.Position, want)
+	}
+}
+
 // The rest of a generation has the trail of what it goes on from, and its own end.
 func TestTrailsOfTwoGenerationsAreTwo(t *testing.T) {
 	f := newFolder(t)

@@ -24,8 +24,7 @@ const (
 	// Begun: this generation comes next, from this position on, in this file; with
 	// it, that the one before has ended where it has. There is one before the first
 	// line of every generation, or of the first of several: of the next file, of the
-	// file itself after it was truncated, of the copy that has the rest, of what came
-	// late.
+	// file itself after it was truncated, of what came late.
 	Begun DecisionKind = "begun"
 	// Cut: nothing comes after the unfinished last line of this generation, which
 	// counts as a line as it is.

@@ -71,12 +71,7 @@ type rotator struct {
 	straggler chan error // holds one while no writer writes on
 	straggled bool
 
-	// lives counts the readers. oldDir says that they know the other folder, moved
-	// is what went there last before, and movedIn in which life.
-	lives   func() int
-	oldDir  bool
-	moved   *epoch
-	movedIn int
+	knowsOldDir bool // the reader does
 }
 
 // run rotates until stop is closed.
@@ -146,15 +141,10 @@ func (r *rotator) rotate(style Style, wait time.Duration, stop <-chan struct{}) 
 		} else if style == OldDir {
 			to.path = filepath.Join(r.dir, "old", filepath.Base(to.path))
 		}
-		var err error
-		if style == OldDir && !r.knowsOldDir() {
-			e := r.live.epoch // only a rotator changes it
-			err = r.hide(func() error { return r.rename(to) })
-			r.moved, r.movedIn = e, r.lives()
-		} else {
-			err = r.rename(to)
+		if style == OldDir && !r.knowsOldDir {
+			return r.showOldDir(to, wait, late, stop)
 		}
-		if err != nil {
+		if err := r.rename(to); err != nil {
 			return err
 		}
 		return r.recreate(wait, late, stop)
@@ -230,18 +220,28 @@ func (r *rotator) hide(do func() error) error {
 	})
 }
 
-// knowsOldDir tells whether the reader must have seen a file go to the other
-// folder, and looks there from then on: it was not killed between the move and
-// the first lines after that file. Before that, what it had not opened, or not
-// read when it was killed, counts as deleted.
-func (r *rotator) knowsOldDir() bool {
-	if r.moved != nil && !r.oldDir {
-		r.mu.Lock()
-		seen := r.moved.may < 0 && r.passed(r.moved)
-		r.mu.Unlock()
-		r.oldDir = seen && r.movedIn == r.lives() // which waits for a kill that waits for the ledger
-	}
-	return r.oldDir
+// showOldDir moves the first file to the other folder under a reader's eyes, which
+// is not killed until it has seen that: tail's DESIGN.md says that it does not know
+// a folder that a file went to for the first time while nobody looked.
+func (r *rotator) showOldDir(to rotated, wait, late time.Duration, stop <-chan struct{}) error {
+	return r.inLife(func() error {
+		if !r.held(r.path) {
+			return nil // next time
+		}
+		e := r.live.epoch // only a rotator changes it
+		if err := r.rename(to); err != nil {
+			return err
+		}
+		if err := r.recreate(wait, late, stop); err != nil {
+			return err
+		}
+		for i := 0; i < 60_000 && !r.knowsOldDir && pause(stop, time.Millisecond); i++ {
+			r.mu.Lock()
+			r.knowsOldDir = r.passed(e)
+			r.mu.Unlock()
+		}
+		return nil
+	})
 }
 
 // recreate creates the log, or leaves that to the writer, who reopens after some

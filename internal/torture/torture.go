@@ -71,8 +71,6 @@ type run struct {
 	cmd  *exec.Cmd  // nil if none runs
 	cpu  time.Duration
 	kill int
-
-	started int
 }
 
 // Run writes, rotates, kills and counts. An error means that it could not do so,
@@ -121,7 +119,7 @@ func (r *run) write(d *folder) (*rotator, error) {
 	w := &writer{handle: h, rate: r.Rate, tasks: make(chan func())}
 	rot := &rotator{
 		folder: d, style: r.Style, without: r.Without, interval: r.Interval, writer: w, whole: !r.Buffered,
-		rng: rand.New(rand.NewPCG(r.Seed, 3)), held: r.held, inLife: r.inLife, lives: r.lived,
+		rng: rand.New(rand.NewPCG(r.Seed, 3)), held: r.held, inLife: r.inLife,
 	}
 	stop, stopWriter := make(chan struct{}), make(chan struct{})
 	var group errgroup.Group
@@ -179,7 +177,6 @@ func (r *run) start(once bool) error {
 	reader.Once = once
 	r.cmd = r.Reader(reader)
 	r.cmd.Stderr = r.stderr
-	r.started++
 	return r.cmd.Start()
 }
 
@@ -202,13 +199,6 @@ func (r *run) killReader() error {
 		r.ledger.killed()
 		return err
 	})
-}
-
-// lived counts the readers that were started.
-func (r *run) lived() int {
-	r.life.Lock()
-	defer r.life.Unlock()
-	return r.started
 }
 
 func (r *run) end() { _ = r.killReader() }
