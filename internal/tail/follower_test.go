@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nxadm/tail/util"
 	nxwatch "github.com/nxadm/tail/watch"
@@ -126,7 +127,11 @@ func beChild(does, path string) {
 		must(t, nxadmTail.begin())
 	}
 	must(t, os.WriteFile(path, []byte(numbered(0, 10)), 0o600))
-	tail, err := New(Config{Path: path, eager: true})
+	cfg := Config{Path: path, eager: true}
+	if does == "fatal" {
+		cfg.late = 5 * time.Second // a busy machine is no reason to stop following before the library does
+	}
+	tail, err := New(cfg)
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
