@@ -139,7 +139,9 @@ func (t *Tail) inspect(path string, opened map[string]*found) (*found, error) {
 	f := &found{path: path, live: live, packed: !live && isPacked(path)}
 	id, st, err := identifyPath(f.path)
 	if err == nil {
-		err = regular(st)
+		if err = regular(st); err != nil && !live {
+			err = fs.ErrNotExist // a folder that happens to have such a name holds no lines
+		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		err = &unsureError{err}
 	}

@@ -410,3 +410,21 @@ func TestUnreadableFilesAreSaidAndHeal(t *testing.T) {
 		})
 	}
 }
+
+// A folder or FIFO beside the log is no part of it, whatever its name: nothing is
+// said, and a position is not waited for as if it might be inside.
+func TestWhatIsNoFileHoldsNothingUp(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 10))
+	s := f.read(nil, numbered(0, 10))
+	must(t, os.Remove(f.path))
+	f.write(numbered(20, 30))
+	must(t, os.Mkdir(f.path+".d1", 0o700))
+	must(t, unix.Mkfifo(f.path+".1", 0o600))
+	r := f.resume(s)
+	r.wants(numbered(20, 30))
+	r.stop()
+	if len(r.problems) > 0 {
+		t.Errorf("said %q, want nothing", r.problems)
+	}
+}
