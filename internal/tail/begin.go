@@ -222,6 +222,8 @@ func (t *Tail) resume(s *survey, now time.Time) bool {
 		}
 	}
 	for _, g := range gens {
+		// It was decided to come behind lines that are not read again.
+		g.anew = slices.ContainsFunc(gone, func(st GenerationState) bool { return st.Number < g.number })
 		t.gens = append(t.gens, g)
 		t.byFile[g.id.key()] = g
 		if !g.ended {

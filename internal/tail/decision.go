@@ -37,7 +37,7 @@ const (
 // again when the decision has been handed over.
 func (t *Tail) next(g *generation, p piece, buf []byte, now time.Time) (err error) {
 	defer func() {
-		if g.begun {
+		if g.begun && !g.anew {
 			t.kept = buf // whoever has waited for memory has not waited in vain
 		} else {
 			t.pool.give(buf)
@@ -73,7 +73,7 @@ func (t *Tail) next(g *generation, p piece, buf []byte, now time.Time) (err erro
 func (t *Tail) begins(g *generation, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	g.begun = true
+	g.begun, g.anew = true, false
 	for _, x := range t.gens {
 		if x.ended || x.number < g.number {
 			continue
@@ -81,7 +81,7 @@ func (t *Tail) begins(g *generation, now time.Time) {
 		if !t.endsNow(x) {
 			break
 		}
-		x.begun = true
+		x.begun, x.anew = true, false
 	}
 	t.decide(Begun, g, now)
 }

@@ -84,3 +84,39 @@ func TestWhatWasDecidedIsNotDecidedAgain(t *testing.T) {
 		same(t, got[:len(want)], want)
 	}
 }
+
+// What followed was decided to come behind all lines of a file that is not there
+// any more: that some of them don't come is a decision anew.
+func TestWhatComesBehindALossIsDecidedAgain(t *testing.T) {
+	for name, lose := range map[string]func(f *folder){
+		"deleted":            func(f *folder) { must(t, os.Remove(f.path+".2")) },
+		"truncated, no copy": func(f *folder) { must(t, os.Truncate(f.path+".2", 0)) },
+		"truncated, its copy ends before the position": func(f *folder) {
+			text, err := os.ReadFile(f.path + ".2")
+			must(t, err)
+			must(t, os.WriteFile(f.path+".3", text[:4400], 0o600))
+			must(t, os.Truncate(f.path+".2", 0))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFolder(t)
+			f.write(numbered(0, 1000))
+			f.rotate(".2")
+			f.write(numbered(1000, 1010))
+			f.rotate(".1")
+			cfg := config(t, f.path)
+			cfg.buffer = 4096
+			r := start(t, cfg)
+			r.wants(numbered(0, 1010))
+			r.stop()
+			s := r.stateAt(1) // in the middle of the first file
+			if s.Generations[0].Done || !s.Generations[1].Begun {
+				t.Fatal("want two files of which the second is decided to be next")
+			}
+			lose(f)
+			again := f.resume(s)
+			again.wants(numbered(1000, 1010))
+			again.told(fmt.Sprintf("begun %d:0", s.Generations[1].Number))
+		})
+	}
+}

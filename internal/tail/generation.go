@@ -28,6 +28,7 @@ type generation struct {
 	trail       []Crumb
 
 	begun       bool       // that it is the next was handed out as a decision
+	anew        bool       // that has to be decided again, after a loss
 	limit       int64      // nothing is read from there on; 0 if not decided
 	limitBefore []byte     // the bytes before limit
 	searched    int64      // no newline between offset and here, in a line longer than a buffer

@@ -143,7 +143,7 @@ func (t *Tail) State(m Mark) State {
 			gs.Offset, gs.Before = g.start, slices.Clone(g.startBefore)
 		}
 		if !gs.Done {
-			gs.Begun = g.begun
+			gs.Begun = g.begun && !g.anew
 			gs.Size, gs.Live = max(g.seen, g.offset), g.name == t.cfg.Path
 			// The path of a symbolic link leads elsewhere tomorrow.
 			if g.real != "" {

@@ -85,7 +85,7 @@ func (t *Tail) advance(now time.Time) (bool, error) {
 		t.need = p.need
 		return true, nil
 	}
-	if !g.begun {
+	if !g.begun || g.anew {
 		return true, t.next(g, p, buf, now)
 	}
 	t.need = 0
@@ -155,7 +155,7 @@ func (t *Tail) endOf(g *generation, w writers, later bool, buf []byte, now time.
 
 // cut decides that the unfinished last line, p, is a line.
 func (t *Tail) cut(g *generation, p piece, now time.Time) {
-	if !g.begun {
+	if !g.begun || g.anew {
 		t.begins(g, now)
 		return
 	}
