@@ -110,6 +110,9 @@ func (t *Tail) endsNow(g *generation) bool {
 // decide hands a decision about g out, before anything that rests on it.
 func (t *Tail) decide(kind DecisionKind, g *generation, now time.Time) {
 	at := Position{g.number, g.offset}
+	if g.number > t.goal.lost {
+		t.goal.lost = -1
+	}
 	t.pending = &Block{
 		Start: at, End: at, Read: now, buf: clone(g.before),
 		Decision: &Decision{Kind: kind, Position: at, File: g.name},

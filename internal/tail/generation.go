@@ -26,6 +26,7 @@ type generation struct {
 	before      []byte // the bytes before offset, at most frontierSize
 	head        []byte // at most headSize bytes; never a part of an unfinished line
 	trail       []Crumb
+	goal        int64 // up to here it was there at the start; see Tail.Reached
 
 	begun       bool       // that it is the next was handed out as a decision
 	anew        bool       // that has to be decided again, after a loss

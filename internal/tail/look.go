@@ -223,6 +223,9 @@ func (t *Tail) look(now time.Time, changed bool) {
 		}
 		t.dirErr, t.liveErr, t.restErr = nil, s.live, s.rest
 		if !again {
+			t.aim(s)
+		}
+		if !again {
 			s.close()
 		}
 	}

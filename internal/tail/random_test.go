@@ -30,6 +30,7 @@ type program struct {
 	spans  []*span // the files, the live one last
 	follow bool
 	change func(*Config)
+	there  int // number of the next line when the reader began
 }
 
 // span is the lines of one file, which nobody else has: all from from on, up to
@@ -257,6 +258,7 @@ func (p *program) begin() {
 	if p.change != nil {
 		p.change(&cfg)
 	}
+	p.there = p.next
 	p.reader = start(p.t, cfg)
 }
 
@@ -264,6 +266,7 @@ func (p *program) begin() {
 // the one before it.
 func (p *program) check() {
 	p.t.Helper()
+	p.checkReached()
 	last := p.last
 	for i, line := range p.reader.got() {
 		n := p.number(line)
@@ -274,6 +277,24 @@ func (p *program) check() {
 			if !p.may[last] {
 				p.t.Fatalf("line %d: got number %d, but %d is missing", i, n, last)
 			}
+		}
+	}
+}
+
+// checkReached checks that no line that was there when the reader began came after
+// it had said that all had come.
+func (p *program) checkReached() {
+	p.t.Helper()
+	if p.reader.reached < 0 {
+		return
+	}
+	read := make(map[int]bool)
+	for _, line := range p.reader.got()[:p.reader.reached] {
+		read[p.number(line)] = true
+	}
+	for n := p.last + 1; n < p.there; n++ {
+		if !read[n] && !p.may[n] {
+			p.t.Fatalf("said that the lines up to %d have all come, but %d has not", p.there, n)
 		}
 	}
 }
@@ -336,7 +357,15 @@ func TestRandomPrograms(t *testing.T) {
 				must(t, p.w.Close())
 				eventually(t, "no line is missing", func() bool { return p.missing() < 0 })
 				p.check()
+				eventually(t, "what was there has come", func() bool { return p.reader.tail.Reached() || p.reader.waitsForDecision() })
 			})
 		}
 	}
+}
+
+// waitsForDecision tells whether a file was lost and nothing has come since.
+func (r *reader) waitsForDecision() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.settled) == 0 && len(r.lines) == 0
 }

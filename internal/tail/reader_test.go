@@ -55,6 +55,7 @@ type reader struct {
 	hold      bool // keep blocks instead of releasing them
 	held      []*Block
 	last      Position
+	reached   int // lines received when Reached was seen first, -1 before
 }
 
 // settled is a position and how many lines lie before it.
@@ -76,7 +77,7 @@ func config(t testing.TB, path string) Config {
 
 func start(t testing.TB, cfg Config) *reader {
 	t.Helper()
-	r := &reader{t: t, ended: make(chan error, 1), gone: make(chan struct{})}
+	r := &reader{t: t, reached: -1, ended: make(chan error, 1), gone: make(chan struct{})}
 	cfg.Changed = func(err error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -129,6 +130,9 @@ func (r *reader) take(b *Block) {
 	})
 	if got := len(r.lines) - before; got != b.Lines {
 		r.t.Errorf("block says %d lines, has %d", b.Lines, got)
+	}
+	if r.reached < 0 && r.tail.Reached() {
+		r.reached = len(r.lines)
 	}
 	r.settled = append(r.settled, settled{b.Mark(b.End.Offset, nil), len(r.lines)})
 	if r.hold && b.Decision == nil {

@@ -47,9 +47,10 @@ func text(tail *Tail, now time.Time) string {
 		if b := tail.pending; b != nil {
 			got += string(b.Data)
 			b.Release()
-			tail.pending = nil
+			tail.handedOver()
 		}
 	}
+	tail.near()
 	return got
 }
 

@@ -2,6 +2,7 @@ package tail
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"time"
 )
@@ -61,7 +62,11 @@ func (t *Tail) advance(now time.Time) (bool, error) {
 	}
 	if t.follow.follower == nil && p.nothing() {
 		p, err = g.read(buf, t.cfg.MaxLine)
+		if err == nil && p.more {
+			t.passed(g, g.searched)
+		}
 		if err == nil && p.nothing() {
+			t.passed(g, math.MaxInt64)
 			t.small = true
 			switch {
 			case !g.live:
@@ -175,7 +180,10 @@ func (t *Tail) yield(g *generation) {
 	rest := &generation{
 		id: g.id, name: g.name, file: g.file, live: true, head: g.head, trail: slices.Clone(g.trail),
 		start: g.offset, startBefore: clone(g.before), offset: g.offset, before: clone(g.before),
-		size: g.size, grown: g.grown,
+		size: g.size, grown: g.grown, goal: g.goal,
+	}
+	if g.goal > g.offset {
+		t.goal.left = append(t.goal.left, rest)
 	}
 	g.file, g.live, g.ended = nil, false, true
 	t.number(rest)

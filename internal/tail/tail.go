@@ -166,6 +166,8 @@ type Tail struct {
 	nextNumber int64
 	settled    int64 // generation of the latest mark given to State
 
+	goal goal // what was there at the start
+
 	// atRest is what is unread while nothing comes and the kernel would say so, -1
 	// while that has to be looked up.
 	atRest atomic.Int64
@@ -228,6 +230,7 @@ func New(cfg Config) (*Tail, error) {
 		}
 	}
 	t.atRest.Store(-1)
+	t.goal.through.Store(-1)
 	t.counts = new(counts)
 	if cfg.Metrics != nil {
 		t.counts = &cfg.Metrics.counts
@@ -271,6 +274,7 @@ func (t *Tail) Run(ctx context.Context) error {
 				t.look(now, false)
 			}
 			moved = t.handOver() && t.step(time.Now())
+			t.near()
 		})
 		switch {
 		case moved:
@@ -332,11 +336,16 @@ func (t *Tail) handOver() bool {
 	}
 	select {
 	case t.blocks <- t.pending:
-		t.pending = nil
+		t.handedOver()
 		return true
 	default:
 		return false
 	}
+}
+
+func (t *Tail) handedOver() {
+	t.pending = nil
+	t.goal.sent.Add(1)
 }
 
 // wait blocks until there may be something to do.
@@ -359,7 +368,7 @@ func (t *Tail) wait(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 	case out <- t.pending:
-		t.pending = nil
+		t.handedOver()
 	case <-freed:
 	case line, ok := <-t.follow.source():
 		t.follow.got(line, ok)
