@@ -150,6 +150,9 @@ func (t *Tail) endOf(g *generation, w writers, later bool, buf []byte, now time.
 		}
 		return p, err
 	}
+	if err := syncData(int(g.file.Fd()), g.name); err != nil {
+		return piece{}, err
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	g.ended, g.endedAt = true, now
