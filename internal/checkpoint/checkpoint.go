@@ -197,6 +197,16 @@ func (s *Store) Save(payload []byte) error {
 	return nil
 }
 
+// SaveBoth is Save into both slots: after it, no earlier value is ever gone back to,
+// whichever slot is damaged. After an error it is not known how far it came, and it
+// has to be tried again before anything rests on it.
+func (s *Store) SaveBoth(payload []byte) error {
+	if err := s.Save(payload); err != nil {
+		return err
+	}
+	return s.Save(payload)
+}
+
 func (s *Store) isMarked() (bool, error) {
 	_, err := os.Stat(filepath.Join(s.dir, markerName))
 	if errors.Is(err, fs.ErrNotExist) {

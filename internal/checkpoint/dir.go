@@ -67,11 +67,7 @@ func Move(from, to *Store) error {
 		return err
 	}
 	if here != nil && there == nil {
-		if err := to.Save(here); err != nil {
-			return err
-		}
-		// Twice: each slot then holds it, and no older value is ever gone back to.
-		if err := to.Save(here); err != nil {
+		if err := to.SaveBoth(here); err != nil {
 			return err
 		}
 	}
