@@ -146,6 +146,7 @@ func (c *Client) config(ctx context.Context) *sarama.Config {
 // conn is one connection to a broker.
 type conn struct {
 	*sarama.Broker
+	dialed *oneDialer
 	client *Client
 	ctx    context.Context // ends with the connection
 	cancel context.CancelFunc
@@ -159,8 +160,10 @@ func (c *Client) dial(ctx context.Context, addr string) (*conn, error) {
 	connCtx, cancel := context.WithCancel(c.ctx)
 	stop := context.AfterFunc(ctx, cancel)
 	defer stop()
-	cn := &conn{Broker: sarama.NewBroker(addr), client: c, ctx: connCtx, cancel: cancel}
-	err := cn.Open(c.config(connCtx))
+	cn := &conn{Broker: sarama.NewBroker(addr), dialed: &oneDialer{dialer: c.dialerFor(connCtx)}, client: c, ctx: connCtx, cancel: cancel}
+	conf := c.config(connCtx)
+	conf.Net.Proxy.Dialer = cn.dialed
+	err := cn.Open(conf)
 	if err == nil {
 		_, err = cn.Connected() // waits for the goroutine that Open started
 	}
@@ -175,6 +178,10 @@ func (c *Client) dial(ctx context.Context, addr string) (*conn, error) {
 	}
 	return nil, c.explain(ctx, addr, err)
 }
+
+// raw is the connection below the library, which is only read by the library while
+// it waits for an answer.
+func (cn *conn) raw() net.Conn { return cn.dialed.made }
 
 // close breaks the connection and waits until sarama has let go of it.
 func (cn *conn) close() {
@@ -193,7 +200,7 @@ func (c *Client) explain(ctx context.Context, addr string, err error) error {
 	}
 	e := classify(addr, err)
 	switch {
-	case errors.Is(err, sarama.ErrUnsupportedSASLMechanism):
+	case c.conf.Net.SASL.Enable && errors.Is(err, sarama.ErrUnsupportedSASLMechanism):
 		if offers := c.dialerFor(ctx).mechanisms(addr); len(offers) > 0 {
 			return errorf(Auth, addr, "broker does not offer sasl.mechanism %s, but %v%w", c.cfg.SASL.Mechanism, offers, quiet{err})
 		}

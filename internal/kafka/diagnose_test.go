@@ -168,7 +168,7 @@ func TestOrdinaryCallsTellTheSame(t *testing.T) {
 		t.Run(tr.name, func(t *testing.T) {
 			t.Parallel()
 			cfg := tr.setup(t)
-			_, err := open(t, cfg).Topic("events", ProduceOptions{}).Partitions(within(t))
+			_, err := open(t, cfg).Topic("events", ProduceOptions{}).Describe(within(t))
 			check(t, "Partitions", err, cfg, tr)
 		})
 	}

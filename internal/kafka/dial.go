@@ -30,6 +30,18 @@ func (d *dialer) Dial(_, addr string) (net.Conn, error) {
 	return &guard{Conn: nc, dialer: d, addr: addr, stop: stop}, nil
 }
 
+// oneDialer makes one connection and remembers it.
+type oneDialer struct {
+	*dialer
+	made net.Conn
+}
+
+// Dial implements the interface behind sarama's Net.Proxy.Dialer.
+func (d *oneDialer) Dial(network, addr string) (nc net.Conn, err error) {
+	d.made, err = d.dialer.Dial(network, addr)
+	return d.made, err
+}
+
 // connect makes a connection, encrypted if so set. Its errors are ready for a
 // person to read.
 func (d *dialer) connect(addr string) (net.Conn, error) {

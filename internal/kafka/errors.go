@@ -28,8 +28,12 @@ const (
 	TopicMissing  Class = "topic_missing" // no such topic or partition
 	TopicExists   Class = "topic_exists"  // create found it there already
 	TooLarge      Class = "too_large"     // batch or record above the broker's limit
-	Invalid       Class = "invalid"       // malformed or forbidden record, request or setting
-	OutOfOrder    Class = "out_of_order"  // sequence, producer id or epoch does not fit what the leader holds
+	Refused       Class = "refused"       // a record that the broker does not accept
+	Timestamp     Class = "timestamp"     // records too far from the broker's time
+	Invalid       Class = "invalid"       // malformed or forbidden request or setting
+	Unsupported   Class = "unsupported"   // the broker does not know the request
+	OutOfOrder    Class = "out_of_order"  // sequence does not follow what the leader holds of the producer
+	Fenced        Class = "fenced"        // the leader holds a newer epoch of the producer
 	Leader        Class = "leader"        // asked the wrong broker, no leader, or too few replicas just now: refresh and retry
 	Other         Class = "other"
 )
@@ -56,8 +60,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // Everything else is temporary, is about something else than the records, or
 // leaves open whether the batch was appended.
 func (e *Error) Definite() bool {
-	return e.Class == TooLarge ||
-		errors.Is(e.Err, sarama.ErrInvalidRecord) || errors.Is(e.Err, sarama.ErrInvalidTimestamp)
+	return e.Class == TooLarge || e.Class == Refused || e.Class == Timestamp
 }
 
 // ClassOf returns the class of the first Error in err's tree, Other if there is
@@ -100,7 +103,7 @@ func classify(addr string, err error) *Error {
 	}
 	var k sarama.KError
 	if errors.As(err, &k) {
-		return &Error{Class: classOfCode(k), Addr: addr, Err: err}
+		return errorf(classOfCode(k), addr, "%s%w", explainCode(k), quiet{err})
 	}
 	return netError(addr, err)
 }
@@ -127,7 +130,7 @@ func netError(addr string, err error) *Error {
 		return errorf(Timeout, addr, "no answer in time%w", quiet{err})
 	case hungUp(err), errors.Is(err, net.ErrClosed), errors.Is(err, sarama.ErrNotConnected):
 		return errorf(Unreachable, addr, "connection lost%w", quiet{err})
-	case errors.As(err, &decoding), errors.Is(err, sarama.ErrInsufficientData):
+	case errors.As(err, &decoding), errors.Is(err, sarama.ErrInsufficientData), errors.Is(err, errFetch):
 		return errorf(NotKafka, addr, "answer does not follow the protocol: %w", err)
 	case errors.As(err, &encoding):
 		return errorf(TooLarge, addr, "request does not fit the protocol: %w", err)
@@ -159,40 +162,6 @@ func saslError(addr string, k sarama.KError, err error) *Error {
 	default:
 		return errorf(Auth, addr, "broker does not offer this sasl.mechanism%w", quiet{err})
 	}
-}
-
-// classOfCode sorts the broker's error codes.
-func classOfCode(k sarama.KError) Class {
-	switch k {
-	case sarama.ErrUnknownTopicOrPartition:
-		return TopicMissing
-	case sarama.ErrTopicAlreadyExists:
-		return TopicExists
-	case sarama.ErrMessageSizeTooLarge, sarama.ErrMessageSetSizeTooLarge:
-		return TooLarge
-	case sarama.ErrInvalidRecord, sarama.ErrInvalidTimestamp, sarama.ErrUnsupportedCompressionType,
-		sarama.ErrUnsupportedForMessageFormat, sarama.ErrInvalidTopic, sarama.ErrInvalidRequest,
-		sarama.ErrInvalidPartitions, sarama.ErrInvalidReplicationFactor, sarama.ErrInvalidReplicaAssignment,
-		sarama.ErrInvalidConfig, sarama.ErrPolicyViolation, sarama.ErrInvalidRequiredAcks:
-		return Invalid
-	case sarama.ErrOutOfOrderSequenceNumber, sarama.ErrInvalidProducerEpoch, sarama.ErrUnknownProducerID,
-		sarama.ErrProducerFenced, sarama.ErrInvalidProducerIDMapping:
-		return OutOfOrder
-	case sarama.ErrLeaderNotAvailable, sarama.ErrNotLeaderForPartition, sarama.ErrReplicaNotAvailable,
-		sarama.ErrBrokerNotAvailable, sarama.ErrFencedLeaderEpoch, sarama.ErrUnknownLeaderEpoch,
-		sarama.ErrOffsetNotAvailable, sarama.ErrKafkaStorageError, sarama.ErrNotController,
-		sarama.ErrNotEnoughReplicas, sarama.ErrNotEnoughReplicasAfterAppend,
-		sarama.ErrOffsetsLoadInProgress, sarama.ErrConsumerCoordinatorNotAvailable, sarama.ErrNotCoordinatorForConsumer:
-		return Leader
-	case sarama.ErrRequestTimedOut, sarama.ErrNetworkException:
-		return Timeout
-	case sarama.ErrTopicAuthorizationFailed, sarama.ErrGroupAuthorizationFailed, sarama.ErrClusterAuthorizationFailed,
-		sarama.ErrTransactionalIDAuthorizationFailed, sarama.ErrSecurityDisabled:
-		return Authorization
-	case sarama.ErrSASLAuthenticationFailed, sarama.ErrUnsupportedSASLMechanism, sarama.ErrIllegalSASLState:
-		return Auth
-	}
-	return Other
 }
 
 // manyErrors is one failed attempt at each of several brokers.

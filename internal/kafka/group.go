@@ -206,7 +206,7 @@ func (m *member) explain(ctx context.Context, err error) error {
 	case errors.Is(err, sarama.ErrTopicAuthorizationFailed):
 		return errorf(Authorization, "", "not allowed to read topic %q (needs READ on it)%w", g.Topic, quiet{err})
 	case errors.Is(err, sarama.ErrUnknownTopicOrPartition):
-		return topicError(g.Topic, sarama.ErrUnknownTopicOrPartition)
+		return topicMissing(g.Topic)
 	}
 	var config sarama.ConfigurationError
 	if errors.As(err, &config) {

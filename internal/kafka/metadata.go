@@ -12,6 +12,7 @@ import (
 
 // cluster is what a Metadata answer says.
 type cluster struct {
+	id         string           // "" where the broker does not tell
 	addrs      map[int32]string // by broker id
 	controller int32
 	topics     []*sarama.TopicMetadata
@@ -28,6 +29,9 @@ func (c *Client) metadata(ctx context.Context, topics ...string) (*cluster, erro
 			return err
 		}
 		cl = &cluster{addrs: make(map[int32]string), controller: resp.ControllerID, topics: resp.Topics}
+		if resp.ClusterID != nil {
+			cl.id = *resp.ClusterID
+		}
 		for _, b := range resp.Brokers {
 			cl.addrs[b.ID()] = b.Addr()
 		}
@@ -63,26 +67,12 @@ func (c *Client) topic(ctx context.Context, name string) (*cluster, *sarama.Topi
 			continue
 		}
 		if t.Err != sarama.ErrNoError {
-			return nil, nil, topicError(name, t.Err)
+			return nil, nil, c.refusal(toFind, name, "", t.Err, nil)
 		}
 		slices.SortFunc(t.Partitions, func(a, b *sarama.PartitionMetadata) int { return int(a.ID - b.ID) })
 		return cl, t, nil
 	}
-	return nil, nil, topicError(name, sarama.ErrUnknownTopicOrPartition)
-}
-
-// topicError explains an error code that came with a topic.
-func topicError(name string, k sarama.KError) *Error {
-	switch k {
-	case sarama.ErrUnknownTopicOrPartition:
-		return errorf(TopicMissing, "", "topic %q does not exist: create it with `eventline topics create --topic %s`%w", name, name, quiet{k})
-	case sarama.ErrTopicAuthorizationFailed:
-		// Also the answer for a topic that does not exist, where we may not know.
-		return errorf(Authorization, "", "not allowed to see topic %q (needs DESCRIBE), or it does not exist: %w", name, k)
-	case sarama.ErrInvalidTopic:
-		return errorf(Invalid, "", "topic %q: a name has 1 to 249 letters, digits, dots, underscores and dashes%w", name, quiet{k})
-	}
-	return errorf(classOfCode(k), "", "topic %q: %w", name, k)
+	return nil, nil, topicMissing(name)
 }
 
 // leader returns the address of a partition's leader.
@@ -131,7 +121,7 @@ func (c *Client) offsets(ctx context.Context, cl *cluster, t *sarama.TopicMetada
 				case block == nil:
 					failed = append(failed, sarama.ErrIncompleteResponse)
 				case block.Err != sarama.ErrNoError:
-					failed = append(failed, classify(addr, block.Err))
+					failed = append(failed, c.refusal(toMeasure, t.Name, addr, block.Err, nil))
 				default:
 					found[p] = block.Offset
 				}

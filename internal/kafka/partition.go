@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"net"
 	"sync"
@@ -24,6 +25,7 @@ type Batch struct {
 type Partition struct {
 	topic *Topic
 	id    int32
+	epoch int32
 	conn  *conn
 
 	sending  sync.Mutex // held while a batch is handed to the connection
@@ -164,10 +166,7 @@ func (p *Partition) read(resp *sarama.ProduceResponse) (int64, error) {
 	case sarama.ErrNoError, sarama.ErrDuplicateSequenceNumber:
 		return block.Offset, nil
 	}
-	if block.ErrorMessage != nil && *block.ErrorMessage != "" {
-		return -1, errorf(classOfCode(block.Err), p.Leader(), "%w (%s)", block.Err, *block.ErrorMessage)
-	}
-	return -1, block.Err
+	return -1, p.conn.client.refusal(toProduce, p.topic.name, p.Leader(), block.Err, block.ErrorMessage)
 }
 
 // settle answers a call. It runs where sarama reads answers, so it must not wait
@@ -191,6 +190,34 @@ func (p *Partition) deliver() {
 	for c := range p.calls {
 		a := <-c.answer
 		c.done(a.base, a.err)
+	}
+}
+
+// LeaderEpoch is how many times the partition had got a leader when this one was
+// looked up.
+func (p *Partition) LeaderEpoch() int32 { return p.epoch }
+
+// Producer asks this leader what it holds of a producer id, over the connection that
+// batches take. The answer comes after those to batches that are under way. If ctx
+// ends before, the connection goes on.
+func (p *Partition) Producer(ctx context.Context, id int64) (Producer, error) {
+	type result struct {
+		found []Producer
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		found, err := p.topic.producers(p.conn, p.id, []int64{id})
+		done <- result{found, err}
+	}()
+	select {
+	case r := <-done:
+		if r.err != nil {
+			return Producer{}, classify(p.Leader(), r.err)
+		}
+		return r.found[0], nil
+	case <-ctx.Done():
+		return Producer{}, context.Cause(ctx)
 	}
 }
 

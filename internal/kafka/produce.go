@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -15,9 +14,6 @@ var noLog = zerolog.Nop()
 // many may be without an answer: an older one would not be recognised as a
 // duplicate (ProducerStateEntry.NUM_BATCHES_TO_RETAIN).
 const maxInFlight = 5
-
-// defaultMaxMessageBytes is Kafka's default of max.message.bytes.
-const defaultMaxMessageBytes = 1048588
 
 // ProduceOptions are settings of a Topic's batches.
 type ProduceOptions struct {
@@ -40,38 +36,6 @@ func (c *Client) Topic(name string, opt ProduceOptions) *Topic {
 	return &Topic{client: c, name: name, opt: opt}
 }
 
-// Partitions asks the cluster how many partitions the topic has. A missing
-// topic is an Error of class TopicMissing; it is never created by asking.
-func (t *Topic) Partitions(ctx context.Context) (int32, error) {
-	_, meta, err := t.client.topic(ctx, t.name)
-	if err != nil {
-		return 0, err
-	}
-	return int32(len(meta.Partitions)), nil
-}
-
-// MaxMessageBytes asks for the topic's max.message.bytes, the limit of a batch
-// after compression. If the broker does not tell (it takes the right
-// DESCRIBE_CONFIGS), it is Kafka's default, 1048588.
-func (t *Topic) MaxMessageBytes(ctx context.Context) (int, error) {
-	entries, err := t.client.configs(ctx, t.name, "max.message.bytes")
-	if ClassOf(err) == Authorization {
-		return defaultMaxMessageBytes, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	for _, e := range entries {
-		if e.Name != "max.message.bytes" {
-			continue
-		}
-		if n, err := strconv.Atoi(e.Value); err == nil && n > 0 {
-			return n, nil
-		}
-	}
-	return defaultMaxMessageBytes, nil
-}
-
 // ProducerID gets a fresh idempotent producer id, never negative. It waits
 // while the cluster is not ready to give one, at most RequestTimeout.
 //
@@ -92,7 +56,7 @@ func (t *Topic) ProducerID(ctx context.Context) (id int64, epoch int16, err erro
 				return err
 			}
 			if resp.Err != sarama.ErrNoError {
-				return resp.Err
+				return c.refusal(toBegin, t.name, cn.Addr(), resp.Err, nil)
 			}
 			if resp.ProducerID < 0 {
 				return errorf(Leader, "", "broker gave producer id %d", resp.ProducerID)
@@ -123,10 +87,20 @@ func (t *Topic) OpenPartition(ctx context.Context, partition int32) (*Partition,
 	p := &Partition{
 		topic:    t,
 		id:       partition,
+		epoch:    epochOf(meta, partition),
 		conn:     cn,
 		calls:    make(chan *call, maxInFlight),
 		finished: make(chan struct{}),
 	}
 	go p.deliver()
 	return p, nil
+}
+
+func epochOf(meta *sarama.TopicMetadata, partition int32) int32 {
+	for _, p := range meta.Partitions {
+		if p.ID == partition {
+			return p.LeaderEpoch
+		}
+	}
+	return -1
 }

@@ -127,9 +127,9 @@ func TestOversizedBatchIsDefinite(t *testing.T) {
 	kafkatest.CreateTopic(t, f.Addr, "events", 1, "max.message.bytes", "1000")
 	c := open(t, settings(f.Addr))
 	topic := c.Topic("events", ProduceOptions{})
-	n, err := topic.MaxMessageBytes(within(t))
-	if err != nil || n != 1000 {
-		t.Fatalf("MaxMessageBytes: %d, %v; want 1000", n, err)
+	d, err := topic.Describe(within(t))
+	if err != nil || d.MaxBytes != 1000 {
+		t.Fatalf("Describe: %+v, %v; want 1000 bytes", d, err)
 	}
 	pr := newProducer(t, topic, 0)
 	pr.send(0, strings.Repeat("x", 2000))
@@ -143,9 +143,9 @@ func TestOversizedBatchIsDefinite(t *testing.T) {
 func TestMaxMessageBytesIsKafkasDefault(t *testing.T) {
 	f := kafkatest.Start(t)
 	kafkatest.CreateTopic(t, f.Addr, "events", 1)
-	n, err := open(t, settings(f.Addr)).Topic("events", ProduceOptions{}).MaxMessageBytes(within(t))
-	if err != nil || n != 1048588 {
-		t.Errorf("MaxMessageBytes: %d, %v; want 1048588", n, err)
+	d, err := open(t, settings(f.Addr)).Topic("events", ProduceOptions{}).Describe(within(t))
+	if err != nil || d.MaxBytes != 1048588 {
+		t.Errorf("Describe: %+v, %v; want 1048588 bytes", d, err)
 	}
 }
 
@@ -200,7 +200,7 @@ func TestMissingTopicIsNamedAndNotCreated(t *testing.T) {
 	c := open(t, settings(f.Addr))
 	topic := c.Topic("events", ProduceOptions{})
 	for range 2 {
-		_, err := topic.Partitions(within(t))
+		_, err := topic.Describe(within(t))
 		wantClass(t, "Partitions of a missing topic", err, TopicMissing)
 		if want := "eventline topics create --topic events"; !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not name the remedy %q", err, want)
@@ -210,8 +210,8 @@ func TestMissingTopicIsNamedAndNotCreated(t *testing.T) {
 	wantClass(t, "OpenPartition of a missing topic", err, TopicMissing)
 
 	kafkatest.CreateTopic(t, f.Addr, "events", 3)
-	if n, err := topic.Partitions(within(t)); err != nil || n != 3 {
-		t.Errorf("Partitions after it appeared: %d, %v; want 3", n, err)
+	if d, err := topic.Describe(within(t)); err != nil || d.Partitions != 3 {
+		t.Errorf("Describe after it appeared: %+v, %v; want 3 partitions", d, err)
 	}
 	_, err = topic.OpenPartition(within(t), 3)
 	wantClass(t, "OpenPartition of a missing partition", err, TopicMissing)
@@ -292,7 +292,7 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 		<-asked
 		cancel()
 	}()
-	if _, err := c.Topic("events", ProduceOptions{}).Partitions(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := c.Topic("events", ProduceOptions{}).Describe(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Partitions with an ended context: %v, want context.Canceled", err)
 	}
 }
@@ -303,7 +303,7 @@ func TestClosedClientRefusesWork(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Topic("events", ProduceOptions{}).Partitions(within(t)); !errors.Is(err, net.ErrClosed) {
+	if _, err := c.Topic("events", ProduceOptions{}).Describe(within(t)); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Partitions of a closed client: %v, want net.ErrClosed", err)
 	}
 	if err := c.RunGroup(within(t), GroupConfig{Group: "g", Topic: "events"}, nil); !errors.Is(err, net.ErrClosed) {

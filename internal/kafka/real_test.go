@@ -165,13 +165,13 @@ func realLimits(t *testing.T, r *realCluster) {
 	kafkatest.CreateTopic(t, r.Addr(), "compacted", 1, "cleanup.policy", "compact")
 	c := open(t, settings(r.Addr()))
 	topic := c.Topic("limits", ProduceOptions{})
-	if n, err := topic.MaxMessageBytes(within(t)); n != 2000 || err != nil {
-		t.Errorf("MaxMessageBytes: %d, %v; want 2000", n, err)
+	if d, err := topic.Describe(within(t)); d.MaxBytes != 2000 || d.Compacted || err != nil {
+		t.Errorf("Describe: %+v, %v; want 2000 bytes", d, err)
 	}
-	if n, err := c.Topic("compacted", ProduceOptions{}).MaxMessageBytes(within(t)); n != defaultMaxMessageBytes || err != nil {
-		t.Errorf("MaxMessageBytes by default: %d, %v", n, err)
+	if d, err := c.Topic("compacted", ProduceOptions{}).Describe(within(t)); d.MaxBytes != defaultMaxMessageBytes || !d.Compacted || err != nil {
+		t.Errorf("Describe of a compacted topic: %+v, %v; want that it is, and the default", d, err)
 	}
-	for name, want := range map[string]Class{"limits": TooLarge, "compacted": Invalid} {
+	for name, want := range map[string]Class{"limits": TooLarge, "compacted": Refused} {
 		pr := newProducer(t, c.Topic(name, ProduceOptions{}), 0)
 		pr.send(0, strings.Repeat("x", 3000)) // without a key, which compaction needs
 		err := pr.answer().err
@@ -185,7 +185,7 @@ func realLimits(t *testing.T, r *realCluster) {
 func realTopics(t *testing.T, r *realCluster) {
 	c := open(t, settings(r.Addr()))
 	topic := c.Topic("later", ProduceOptions{})
-	_, err := topic.Partitions(within(t))
+	_, err := topic.Describe(within(t))
 	wantClass(t, "a missing topic", err, TopicMissing)
 	_, err = topic.OpenPartition(within(t), 0)
 	wantClass(t, "a partition of a missing topic", err, TopicMissing)
@@ -348,13 +348,10 @@ func realRights(t *testing.T, r *realCluster) {
 	kafkatest.CreateTopic(t, r.Addr(), "forbidden", 1)
 	c := open(t, login(t, r.sasl, saslPlain, "me", "right"))
 	topic := c.Topic("forbidden", ProduceOptions{})
-	_, err := topic.Partitions(within(t))
+	_, err := topic.Describe(within(t))
 	wantClass(t, "Partitions", err, Authorization)
 	_, _, err = topic.ProducerID(within(t))
 	wantClass(t, "ProducerID", err, Authorization)
-	if n, err := topic.MaxMessageBytes(within(t)); n != defaultMaxMessageBytes || err != nil {
-		t.Errorf("MaxMessageBytes without the right to know: %d, %v; want the default", n, err)
-	}
 	wantClass(t, "CreateTopic", c.CreateTopic(within(t), "mine", 1, 1, nil), Authorization)
 	h := &recorder{}
 	g := group

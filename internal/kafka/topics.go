@@ -85,7 +85,7 @@ func (c *Client) createTopic(ctx context.Context, name string, partitions int32,
 		if result.ErrMsg != nil && *result.ErrMsg != "" {
 			return errorf(classOfCode(result.Err), addr, "create topic %q: %s%w", name, *result.ErrMsg, quiet{result.Err})
 		}
-		return errorf(classOfCode(result.Err), addr, "create topic %q: %w", name, result.Err)
+		return errorf(classOfCode(result.Err), addr, "create topic %q: %s%w", name, explainCode(result.Err), quiet{result.Err})
 	})
 }
 
@@ -152,25 +152,29 @@ func (c *Client) DescribeTopic(ctx context.Context, name string) (*TopicDescript
 // configs asks for settings of a topic: those named, or all.
 func (c *Client) configs(ctx context.Context, topic string, names ...string) ([]*sarama.ConfigEntry, error) {
 	var entries []*sarama.ConfigEntry
-	err := c.any(ctx, func(cn *conn) error {
-		resp, err := cn.DescribeConfigs(&sarama.DescribeConfigsRequest{
-			Version:   2,
-			Resources: []*sarama.ConfigResource{{Type: sarama.TopicResource, Name: topic, ConfigNames: names}},
-		})
-		if err != nil {
-			return err
-		}
-		for _, r := range resp.Resources {
-			if r.Name != topic {
-				continue
-			}
-			if k := sarama.KError(r.ErrorCode); k != sarama.ErrNoError {
-				return topicError(topic, k)
-			}
-			entries = r.Configs
-			return nil
-		}
-		return errors.New("broker did not describe the topic's settings")
+	err := c.any(ctx, func(cn *conn) (err error) {
+		entries, err = cn.configs(topic, names...)
+		return err
 	})
 	return entries, err
+}
+
+func (cn *conn) configs(topic string, names ...string) ([]*sarama.ConfigEntry, error) {
+	resp, err := cn.DescribeConfigs(&sarama.DescribeConfigsRequest{
+		Version:   2,
+		Resources: []*sarama.ConfigResource{{Type: sarama.TopicResource, Name: topic, ConfigNames: names}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range resp.Resources {
+		if r.Name != topic {
+			continue
+		}
+		if k := sarama.KError(r.ErrorCode); k != sarama.ErrNoError {
+			return nil, cn.client.refusal(toInspect, topic, cn.Addr(), k, &r.ErrorMsg)
+		}
+		return r.Configs, nil
+	}
+	return nil, errors.New("broker did not describe the topic's settings")
 }

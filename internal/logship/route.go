@@ -77,9 +77,8 @@ func (r *route) Describe(ctx context.Context) (partitions int32, maxBytes int, e
 }
 
 func (r *route) ask(ctx context.Context) (partitions int32, maxBytes int, err error) {
-	if partitions, err = r.topic.Partitions(ctx); err == nil {
-		maxBytes, err = r.topic.MaxMessageBytes(ctx)
-	}
+	d, err := r.topic.Describe(ctx)
+	partitions, maxBytes = d.Partitions, d.MaxBytes
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	close(r.asking)

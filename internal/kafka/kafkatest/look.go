@@ -24,36 +24,6 @@ func dial(t testing.TB, addr string, opts ...kgo.Opt) *kgo.Client {
 	return cl
 }
 
-// CreateTopic creates a topic with settings such as
-// "max.message.bytes", "1000" in pairs, and waits until it has leaders.
-func CreateTopic(t testing.TB, addr, topic string, partitions int32, settings ...string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	cl := dial(t, addr)
-	rt := kmsg.NewCreateTopicsRequestTopic()
-	rt.Topic, rt.NumPartitions, rt.ReplicationFactor = topic, partitions, 1
-	for i := 0; i+1 < len(settings); i += 2 {
-		c := kmsg.NewCreateTopicsRequestTopicConfig()
-		c.Name, c.Value = settings[i], &settings[i+1]
-		rt.Configs = append(rt.Configs, c)
-	}
-	req := kmsg.NewPtrCreateTopicsRequest()
-	req.TimeoutMillis = 30_000
-	req.Topics = append(req.Topics, rt)
-	resp, err := req.RequestWith(ctx, cl)
-	if err != nil {
-		t.Fatalf("create topic %s: %v", topic, err)
-	}
-	if err := kerr.ErrorForCode(resp.Topics[0].ErrorCode); err != nil {
-		t.Fatalf("create topic %s: %v", topic, err)
-	}
-	WaitFor(t, "leaders of "+topic, func() bool {
-		_, err := ends(ctx, cl, topic)
-		return err == nil
-	})
-}
-
 // ends asks for the end offset of each partition.
 func ends(ctx context.Context, cl *kgo.Client, topic string) (map[int32]int64, error) {
 	mt := kmsg.NewMetadataRequestTopic()
