@@ -79,7 +79,7 @@ torture: ## write, rotate and kill -9 the reader for MINUTES, audit every byte (
 
 kafka-test: ## run the tests against Apache Kafka 3.6.2 (needs Java 17, Maven, kcat)
 	packaging/kafka/fetch
-	$(GO) test -tags kafka -count=1 -timeout 30m ./internal/kafka/... ./internal/e2e/...
+	$(GO) test -tags kafka -count=1 -timeout 30m ./internal/kafka/... ./internal/logship ./internal/e2e/...
 
 package: ## build the packages, deb and rpm, into dist/packages
 	@rm -rf dist/packages

@@ -30,6 +30,7 @@ type App struct {
 	admin  *admin.Server
 	client *kafka.Client
 	dir    *checkpoint.Dir
+	host   host
 
 	// What all sources share.
 	route   *route
@@ -53,6 +54,8 @@ type App struct {
 	empty   []string          // patterns that nothing matches
 	folders map[string]error  // that can't be listed
 	failed  []error           // of sources that ended so
+
+	stop context.CancelFunc // of keep
 }
 
 // New locks the state directory, reads the positions and takes the admin port. It
@@ -73,6 +76,9 @@ func New(cfg Config, p daemon.Process) (app *App, err error) {
 		return nil, daemon.ConfigError(err)
 	}
 	opened = append(opened, a.dir.Close)
+	if a.host, err = ownHost(cfg.StateDir); err != nil {
+		return nil, daemon.ConfigError(err)
+	}
 	if a.positions, err = openPositions(a.dir, cfg, p.Log); err != nil {
 		return nil, daemon.ConfigError(err)
 	}

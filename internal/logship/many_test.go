@@ -205,7 +205,7 @@ func (l *logs) stored(name string) []tail.GenerationState {
 	if err != nil || at == nil {
 		return nil
 	}
-	return at.Tail.Generations
+	return at.state().Tail.Generations
 }
 
 // isDone fails unless all of a log was read to its end, going by its state: else

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"eventline/internal/checkpoint"
+	"eventline/internal/ship"
 	"eventline/internal/tail"
 )
 
@@ -33,10 +34,21 @@ const (
 // position is what the state directory holds of one log: how far it is in which
 // topic.
 type position struct {
-	Path  string     `json:"path"`
-	Topic string     `json:"topic"`
-	From  string     `json:"from"` // where the first start began, for people
-	Tail  tail.State `json:"tail"`
+	Path  string      `json:"path"`
+	Topic string      `json:"topic"`
+	From  string      `json:"from"` // where the first start began, for people
+	State *ship.State `json:"state,omitempty"`
+	// Tail is what versions wrote that could not append exactly once.
+	Tail *tail.State `json:"tail,omitempty"`
+}
+
+// state is the shipper's. One of an earlier version knows no numbering: the first
+// begins where it ended.
+func (p *position) state() *ship.State {
+	if p.State == nil && p.Tail != nil {
+		return &ship.State{Tail: *p.Tail, Clean: true}
+	}
+	return p.State
 }
 
 // positions are the stored ones of all logs.
@@ -125,13 +137,20 @@ func (p *positions) read(store *checkpoint.Store) (*position, []string, error) {
 	if err := d.Decode(stored); err != nil {
 		return nil, nil, fmt.Errorf("read position in %s: %w", store.Dir(), err)
 	}
+	state := stored.state()
+	if state == nil {
+		return nil, nil, fmt.Errorf("read position in %s: no state in it", store.Dir())
+	}
+	if err := state.Check(); err != nil {
+		return nil, nil, fmt.Errorf("read position in %s: %w", store.Dir(), err)
+	}
 	return stored, found, nil
 }
 
 // load returns the store of a log and what it holds, nil at a first start. A
 // position of another topic is refused: going on from it would skip lines, and
 // beginning anew would send some twice.
-func (p *positions) load(path string) (*checkpoint.Store, *tail.State, error) {
+func (p *positions) load(path string) (*checkpoint.Store, *ship.State, error) {
 	store := p.dir.Store(folderOf(path))
 	stored, found, err := p.read(store)
 	if err != nil {
@@ -148,18 +167,21 @@ func (p *positions) load(path string) (*checkpoint.Store, *tail.State, error) {
 		return nil, nil, fmt.Errorf("folder %s belongs to %s and topic %s, not to %s and topic %s; give this one another with --state-dir",
 			store.Dir(), stored.Path, stored.Topic, path, p.cfg.Topic)
 	}
-	p.log.Info().Str("path", path).Int64("generations", stored.Tail.Next).Msg("going on from the stored position")
-	return store, &stored.Tail, nil
+	p.log.Info().Str("path", path).Int64("generations", stored.state().Tail.Next).Msg("going on from the stored position")
+	return store, stored.state(), nil
 }
 
 // save may be called from several goroutines, for several stores.
-func (p *positions) save(store *checkpoint.Store, path string, s tail.State) error {
-	payload, err := json.Marshal(position{Path: text(path), Topic: p.cfg.Topic, From: p.cfg.From, Tail: s})
+func (p *positions) save(store *checkpoint.Store, path string, s ship.State, both bool) error {
+	payload, err := json.Marshal(position{Path: text(path), Topic: p.cfg.Topic, From: p.cfg.From, State: &s})
 	if err != nil {
 		return fmt.Errorf("save checkpoint: %w", err)
 	}
 	p.saving <- struct{}{}
 	defer func() { <-p.saving }()
+	if both {
+		return store.SaveBoth(payload)
+	}
 	return store.Save(payload)
 }
 
@@ -204,7 +226,7 @@ func (p *positions) miss(path, folder string) {
 	if err != nil || stored == nil {
 		return
 	}
-	for _, g := range stored.Tail.Generations {
+	for _, g := range stored.state().Tail.Generations {
 		if !g.Done {
 			p.log.Warn().Str("path", path).Str("file", g.Name).Int64("offset", g.Offset).
 				Msg("log is gone since the last run, what came after the offset is not sent")

@@ -12,23 +12,20 @@ import (
 	"eventline/internal/ship"
 )
 
-// route is the way of all sources to the topic: it is described once for all, and
-// there is one connection for each partition that anybody sends to. A thousand
-// quiet logs hold none.
+// route is the way of all sources to the topic: it is described once for all, its
+// identity is asked for once a second, what a leader holds of producers is asked for
+// all that want to know at the time, and there is one connection for each partition
+// that anybody sends to. A thousand quiet logs hold none.
 type route struct {
 	topic *kafka.Topic
-	delay func(n int) time.Duration
 
-	mu         sync.Mutex
-	partitions int32 // 0 until the topic has been described
-	maxBytes   int
-	asking     chan struct{} // closed when the question under way is answered
-	attempts   int           // in vain
-	err        error         // of the last one, until
-	until      time.Time     // it is worth asking again
-	links      map[int32]*link
+	described, identified *answer[kafka.Description]
+	turns                 turns // of short questions
+	scans                 turns // which take their time
 
-	turns chan struct{} // has room for those who may ask for a producer id at a time
+	mu       sync.Mutex
+	links    map[int32]*link
+	recalled map[int32]*recall // by partition: those that wait for their turn
 }
 
 var _ ship.Topic = (*route)(nil)
@@ -46,63 +43,58 @@ func classOf(err error) string {
 }
 
 func newRoute(topic *kafka.Topic, delay func(n int) time.Duration) *route {
-	return &route{topic: topic, delay: delay, links: make(map[int32]*link), turns: make(chan struct{}, 4)}
-}
-
-// Describe implements ship.Topic. Whoever asks while the question is under way
-// gets its answer, and whoever asks too soon after a failure gets that again.
-func (r *route) Describe(ctx context.Context) (partitions int32, maxBytes int, err error) {
-	for {
-		r.mu.Lock()
-		switch asking := r.asking; {
-		case r.partitions > 0:
-			defer r.mu.Unlock()
-			return r.partitions, r.maxBytes, nil
-		case r.err != nil && time.Now().Before(r.until):
-			defer r.mu.Unlock()
-			return 0, 0, r.err
-		case asking == nil:
-			r.asking = make(chan struct{})
-			r.mu.Unlock()
-			return r.ask(ctx)
-		default:
-			r.mu.Unlock()
-			select {
-			case <-asking:
-			case <-ctx.Done():
-				return 0, 0, context.Cause(ctx)
-			}
-		}
+	return &route{
+		topic:      topic,
+		described:  &answer[kafka.Description]{delay: delay},
+		identified: &answer[kafka.Description]{fresh: time.Second, delay: delay},
+		turns:      make(turns, 4),
+		scans:      make(turns, 4),
+		links:      make(map[int32]*link),
+		recalled:   make(map[int32]*recall),
 	}
 }
 
-func (r *route) ask(ctx context.Context) (partitions int32, maxBytes int, err error) {
-	d, err := r.topic.Describe(ctx)
-	partitions, maxBytes = d.Partitions, d.MaxBytes
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	close(r.asking)
-	r.asking = nil
-	switch {
-	case err == nil:
-		r.partitions, r.maxBytes = partitions, maxBytes
-	case ctx.Err() == nil: // else it says nothing to the others
-		r.attempts++
-		r.err, r.until = err, time.Now().Add(r.delay(r.attempts))
-	}
-	return partitions, maxBytes, err
+// Describe implements ship.Topic. The answer is kept for good.
+func (r *route) Describe(ctx context.Context) (ship.Description, error) {
+	d, err := r.described.get(ctx, r.topic.Describe)
+	return ship.Description(d), err
+}
+
+// Identity implements ship.Topic. The answer is shared for a second, the failure to
+// get one for as long as Describe's is.
+func (r *route) Identity(ctx context.Context) (ship.Description, error) {
+	d, err := r.identified.get(ctx, r.topic.Identity)
+	return ship.Description(d), err
 }
 
 // ProducerID implements ship.Topic. A thousand logs that begin together do not
 // make a thousand connections.
 func (r *route) ProducerID(ctx context.Context) (id int64, epoch int16, err error) {
-	select {
-	case r.turns <- struct{}{}:
-		defer func() { <-r.turns }()
-	case <-ctx.Done():
-		return -1, 0, context.Cause(ctx)
+	if err := r.turns.take(ctx); err != nil {
+		return -1, 0, err
 	}
+	defer r.turns.give()
 	return r.topic.ProducerID(ctx)
+}
+
+// Log implements ship.Topic.
+func (r *route) Log(ctx context.Context, partition int32) (ship.Log, error) {
+	if err := r.turns.take(ctx); err != nil {
+		return ship.Log{}, err
+	}
+	defer r.turns.give()
+	l, err := r.topic.Log(ctx, partition)
+	return ship.Log(l), err
+}
+
+// Scan implements ship.Topic.
+func (r *route) Scan(ctx context.Context, partition int32, from int64, id int64, epoch int16, each func(ship.Stored) error) (ship.Log, error) {
+	if err := r.scans.take(ctx); err != nil {
+		return ship.Log{}, err
+	}
+	defer r.scans.give()
+	l, err := r.topic.Scan(ctx, partition, from, id, epoch, func(s kafka.Stored) error { return each(ship.Stored(s)) })
+	return ship.Log(l), err
 }
 
 // link is a connection to the leader of one partition, for as many sources as send
@@ -196,6 +188,23 @@ type appender struct {
 }
 
 var _ ship.Appender = (*appender)(nil)
+
+// Producer implements ship.Appender.
+func (a *appender) Producer(ctx context.Context, id int64) (ship.Producer, error) {
+	found, err := a.link.partition.Producer(ctx, id)
+	if err != nil {
+		if a.link.cut.Load() {
+			return ship.Producer{}, errStale
+		}
+		if class := kafka.ClassOf(err); ctx.Err() == nil && class != kafka.Unsupported && class != kafka.Authorization {
+			a.route.drop(a.id, a.link)
+		}
+	}
+	return ship.Producer(found), err
+}
+
+// LeaderEpoch implements ship.Appender.
+func (a *appender) LeaderEpoch() int32 { return a.link.partition.LeaderEpoch() }
 
 // Append implements ship.Appender.
 func (a *appender) Append(b ship.Batch, done func(int64, error)) {

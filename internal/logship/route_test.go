@@ -50,8 +50,8 @@ func TestTopicIsDescribedOnceForAll(t *testing.T) {
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			if n, _, err := r.Describe(t.Context()); n != 1 || err != nil {
-				t.Errorf("describe: got %d, %v", n, err)
+			if d, err := r.Describe(t.Context()); d.Partitions != 1 || err != nil {
+				t.Errorf("describe: got %+v, %v", d, err)
 			}
 		})
 	}
@@ -66,7 +66,7 @@ func TestFailureToDescribeIsSharedForAWhile(t *testing.T) {
 	metadata := asked(k, kmsg.Metadata)
 	r := routeTo(t, k.Addr)
 	for range 50 {
-		if _, _, err := r.Describe(t.Context()); classOf(err) != ship.TopicMissing {
+		if _, err := r.Describe(t.Context()); classOf(err) != ship.TopicMissing {
 			t.Fatalf("describe: got %v, want that the topic is missing", err)
 		}
 	}
@@ -74,14 +74,14 @@ func TestFailureToDescribeIsSharedForAWhile(t *testing.T) {
 		t.Errorf("the broker was asked %d times, want once", n)
 	}
 	// Who gives up says nothing about the topic.
-	r.until = time.Time{}
+	r.described.until = time.Now()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := r.Describe(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := r.Describe(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("describe: got %v, want that it was given up", err)
 	}
-	if classOf(r.err) != ship.TopicMissing {
-		t.Errorf("kept %v of who gave up", r.err)
+	if classOf(r.described.err) != ship.TopicMissing {
+		t.Errorf("kept %v of who gave up", r.described.err)
 	}
 }
 

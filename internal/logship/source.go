@@ -34,8 +34,12 @@ func (a *App) open(path string, named bool, from tail.From) (*source, error) {
 		return nil, err
 	}
 	s := &source{path: path, named: named}
+	var tailState *tail.State
+	if state != nil {
+		tailState = &state.Tail
+	}
 	s.tail, err = tail.New(tail.Config{
-		Path: path, From: from, State: state, MayBeGone: !named,
+		Path: path, From: from, State: tailState, MayBeGone: !named,
 		MaxLine: int(a.cfg.MaxLine), Memory: a.memory, Watcher: a.watcher, Once: a.cfg.Once, Folder: a.cfg.StateDir,
 		Reader:  tail.Reader(a.cfg.Reader),
 		Changed: s.changed, Log: a.log, Metrics: a.metrics,
@@ -45,9 +49,13 @@ func (a *App) open(path string, named bool, from tail.From) (*source, error) {
 	}
 	s.ship = ship.New(ship.Options{
 		Topic:      a.route,
+		Stored:     state,
+		Boot:       a.host.Boot,
 		Blocks:     s.tail.Blocks(),
+		Reached:    s.tail.Reached,
+		Sync:       s.tail.Sync,
 		State:      s.tail.State,
-		Save:       func(state tail.State) error { return a.positions.save(store, path, state) },
+		Save:       func(state ship.State, both bool) error { return a.positions.save(store, path, state, both) },
 		Quarantine: filepath.Join(a.cfg.StateDir, "quarantine", filepath.Base(folderOf(path))),
 		Delay:      a.cfg.Retry.Jittered,
 		Class:      classOf,

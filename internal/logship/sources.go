@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"eventline/internal/daemon"
+	"eventline/internal/ship"
 	"eventline/internal/tail"
 )
 
@@ -177,8 +178,13 @@ func (a *App) sameFile(path string, link bool) string {
 
 // keep runs the sources and looks for new ones until ctx is done. It returns when
 // all have ended.
+//
+// Where going on with one log could lose or double its lines, all end: what is wrong
+// with a state or a topic is for a person, who has to see that.
 func (a *App) keep(ctx context.Context, opened []*source) error {
 	defer a.finder.close()
+	ctx, a.stop = context.WithCancel(ctx)
+	defer a.stop()
 	timer := time.NewTimer(findEvery)
 	defer timer.Stop()
 	var swept time.Time
@@ -223,6 +229,12 @@ func (a *App) start(ctx context.Context, s *source) {
 		defer end()
 		err := s.run(ctx, reading)
 		a.remove(s, err)
+		if err != nil {
+			if isRefused(err) {
+				a.stop()
+			}
+			return
+		}
 		if ctx.Err() == nil {
 			a.log.Info().Str("path", s.path).Msg("log is gone and all of it is sent")
 		}
@@ -240,7 +252,11 @@ func (a *App) once(ctx context.Context, opened []*source) error {
 			reading, end := context.WithCancel(ctx)
 			defer end()
 			s.end = end
-			if failed[i] = s.run(ctx, reading); failed[i] != nil && len(opened) > 1 {
+			failed[i] = s.run(ctx, reading)
+			if isRefused(failed[i]) {
+				failed[i] = daemon.ConfigError(failed[i])
+			}
+			if failed[i] != nil && len(opened) > 1 {
 				failed[i] = fmt.Errorf("%s: %w", s.path, failed[i])
 			}
 			return nil
@@ -302,9 +318,19 @@ func (a *App) remove(s *source, err error) {
 	defer a.mu.Unlock()
 	delete(a.sources, s.path)
 	if err != nil {
-		a.failed = append(a.failed, fmt.Errorf("%s: %w", s.path, err))
+		failed := fmt.Errorf("%s: %w", s.path, err)
+		if isRefused(err) {
+			failed = daemon.ConfigError(failed)
+		}
+		a.failed = append(a.failed, failed)
 		a.log.Error().Err(err).Str("path", s.path).Msg("log ended with an error")
 	}
+}
+
+// isRefused tells whether starting again can't heal an error of a source.
+func isRefused(err error) bool {
+	var refused *ship.RefusedError
+	return errors.As(err, &refused)
 }
 
 func (a *App) source(path string) *source {

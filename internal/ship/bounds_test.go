@@ -13,7 +13,7 @@ import (
 // taken apart. While the broker takes none, that must not go on.
 func TestBlocksAreNotTakenApartFarAhead(t *testing.T) {
 	s := New(Options{Log: zerolog.Nop()})
-	s.lanes, s.maxBytes, s.stored = []*lane{newLane(0)}, maxBatchBytes, true
+	s.lanes, s.maxBytes, s.stored = []*lane{newLane(0, noNumbering())}, maxBatchBytes, true
 	c := &chunk{held: &held{}}
 	s.lanes[0].add(c, make([][]byte, maxWaiting))
 	s.hold = &tail.Block{Data: []byte("a\n"), Lines: 1}
@@ -26,7 +26,7 @@ func TestBlocksAreNotTakenApartFarAhead(t *testing.T) {
 	if s.hold == nil {
 		t.Errorf("%d lines wait: the next block was taken, want it left as it is", s.waiting())
 	}
-	s.lanes[0].cut(maxBatchBytes)
+	s.lanes[0].cut(maxBatchBytes, mostLines)
 	s.take()
 	if s.hold != nil {
 		t.Errorf("a batch was cut: the next block was not taken")
@@ -46,7 +46,7 @@ func TestAfterALongSilenceOneBatchGoesAlone(t *testing.T) {
 		{"a leader may forget a producer within a day", true, now.Add(-25 * time.Hour), 1},
 		{"an hour is far from that", true, now.Add(-59 * time.Minute), maxInFlight},
 	} {
-		l := newLane(0)
+		l := newLane(0, noNumbering())
 		l.proven, l.took = c.proven, c.took
 		if got := l.depth(now); got != c.want {
 			t.Errorf("%s: depth() = %d, want %d", c.name, got, c.want)

@@ -16,8 +16,19 @@ type cluster struct {
 	// fault is asked for each batch: before it is appended, and after.
 	fault func(partition int32, b Batch, appended bool) error
 
+	// holds, if set, answers in the place of what a leader holds.
+	holds func(partition int32, id int64) (Producer, error)
+
+	// Of brokers that are not like that.
+	fromZero bool  // an unknown producer id has to begin with sequence 0
+	producer error // answers in the place of Producer
+
 	mu         sync.Mutex
+	starts     map[int32]int64 // offset of the oldest record, where some were deleted
 	logs       [][]string
+	stored     [][]batchStored // by partition, what logs consists of
+	topicID    string
+	compacted  bool
 	producers  map[[2]int64]*producer // by partition and id
 	nextID     int64
 	described  int
@@ -28,7 +39,14 @@ type cluster struct {
 	mostFlying int
 }
 
+type batchStored struct {
+	Stored
+	id    int64
+	epoch int16
+}
+
 type producer struct {
+	epoch int16
 	next  int32
 	known []memory
 }
@@ -48,6 +66,7 @@ var (
 	errTooLarge = refusedError(TooLarge)
 	errOrder    = refusedError(OutOfOrder)
 	errOthers   = refusedError(Stale)
+	errFenced   = refusedError(Fenced)
 )
 
 func class(err error) string {
@@ -59,21 +78,75 @@ func class(err error) string {
 }
 
 func newCluster(partitions int) *cluster {
-	return &cluster{logs: make([][]string, partitions), producers: make(map[[2]int64]*producer), maxBytes: 1 << 20}
+	return &cluster{
+		logs: make([][]string, partitions), stored: make([][]batchStored, partitions), topicID: "topic-1",
+		producers: make(map[[2]int64]*producer), maxBytes: 1 << 20, starts: make(map[int32]int64),
+	}
 }
 
 var _ Topic = (*cluster)(nil)
 
-func (c *cluster) Describe(context.Context) (int32, int, error) {
+func (c *cluster) Describe(ctx context.Context) (Description, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.described++
 	if c.describe != nil {
 		if err := c.describe(c.described); err != nil {
-			return 0, 0, err
+			return Description{}, err
 		}
 	}
-	return int32(len(c.logs)), c.maxBytes, nil
+	return c.description(), nil
+}
+
+func (c *cluster) description() Description {
+	return Description{ClusterID: "cluster-1", TopicID: c.topicID, Partitions: int32(len(c.logs)), MaxBytes: c.maxBytes, Compacted: c.compacted}
+}
+
+func (c *cluster) Identity(context.Context) (Description, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.description(), nil
+}
+
+func (c *cluster) Producer(_ context.Context, partition int32, id int64) (Producer, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.producer != nil:
+		return Producer{}, c.producer
+	case c.holds != nil:
+		return c.holds(partition, id)
+	}
+	p := c.producers[[2]int64{int64(partition), id}]
+	if p == nil {
+		return Producer{}, nil
+	}
+	return Producer{Known: true, Epoch: p.epoch, LastSequence: (p.next - 1) & sequenceMask}, nil
+}
+
+func (c *cluster) Scan(_ context.Context, partition int32, from, id int64, epoch int16, each func(Stored) error) (Log, error) {
+	c.mu.Lock()
+	batches := c.stored[partition]
+	from = max(from, c.starts[partition])
+	c.mu.Unlock()
+	for _, b := range batches {
+		if b.BaseOffset+int64(len(b.Lines)) <= from || b.id != id || b.epoch != epoch {
+			continue
+		}
+		if n := from - b.BaseOffset; n > 0 {
+			b.Stored = Stored{FirstSequence: sequenceOf(int64(b.FirstSequence) + n), BaseOffset: from, Lines: b.Lines[n:]}
+		}
+		if err := each(b.Stored); err != nil {
+			return Log{}, err
+		}
+	}
+	return c.Log(context.Background(), partition)
+}
+
+func (c *cluster) Log(_ context.Context, partition int32) (Log, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Log{Start: c.starts[partition], HighWatermark: int64(len(c.logs[partition])), Replicas: 1, InSync: 1, MinInSync: 1}, nil
 }
 
 func (c *cluster) ProducerID(context.Context) (int64, int16, error) {
@@ -111,6 +184,12 @@ type linkCall struct {
 	b    Batch
 	done func(int64, error)
 }
+
+func (k *link) Producer(ctx context.Context, id int64) (Producer, error) {
+	return k.cluster.Producer(ctx, k.partition, id)
+}
+
+func (k *link) LeaderEpoch() int32 { return 0 }
 
 func (k *link) Append(b Batch, done func(int64, error)) {
 	k.mu.Lock()
@@ -191,7 +270,20 @@ func (c *cluster) store(partition int32, b Batch) (int64, error) {
 	}
 	key := [2]int64{int64(partition), b.ProducerID}
 	p := c.producers[key]
-	if p != nil {
+	switch {
+	case p == nil && c.fromZero && b.FirstSequence != 0:
+		return -1, errOrder
+	case p == nil:
+		p = &producer{epoch: b.Epoch}
+		c.producers[key] = p
+	case b.Epoch < p.epoch:
+		return -1, errFenced
+	case b.Epoch > p.epoch:
+		if b.FirstSequence != 0 {
+			return -1, errOrder
+		}
+		*p = producer{epoch: b.Epoch}
+	default:
 		for _, m := range p.known {
 			if m.first == b.FirstSequence && m.lines == len(b.Lines) {
 				return m.base, nil
@@ -200,15 +292,15 @@ func (c *cluster) store(partition int32, b Batch) (int64, error) {
 		if b.FirstSequence != p.next {
 			return -1, errOrder
 		}
-	} else {
-		p = &producer{}
-		c.producers[key] = p
 	}
 	base := int64(len(c.logs[partition]))
+	kept := batchStored{Stored: Stored{FirstSequence: b.FirstSequence, BaseOffset: base}, id: b.ProducerID, epoch: b.Epoch}
 	for _, line := range b.Lines {
 		c.logs[partition] = append(c.logs[partition], string(line))
+		kept.Lines = append(kept.Lines, []byte(string(line)))
 	}
-	p.next = nextSequence(b.FirstSequence, len(b.Lines))
+	c.stored[partition] = append(c.stored[partition], kept)
+	p.next = sequenceOf(int64(b.FirstSequence) + int64(len(b.Lines)))
 	p.known = append(p.known, memory{b.FirstSequence, len(b.Lines), base})
 	if len(p.known) > maxInFlight {
 		p.known = p.known[1:]

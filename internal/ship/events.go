@@ -2,9 +2,8 @@ package ship
 
 import (
 	"context"
+	"errors"
 	"time"
-
-	"eventline/internal/tail"
 )
 
 // handle takes one event into account.
@@ -22,6 +21,12 @@ func (s *Shipper) handle(e event) {
 		s.closed(e.lane)
 	case eventRetry:
 		e.lane.retrying = false // pump opens it
+	case eventLooked:
+		s.looked(e)
+	case eventSynced:
+		s.synced(e)
+	case eventLeft:
+		s.counted(e)
 	}
 }
 
@@ -40,103 +45,241 @@ func (s *Shipper) described(e event) {
 		return
 	}
 	s.attempts = 0
-	s.maxBytes = min(e.maxBytes, maxBatchBytes)
-	s.lanes = make([]*lane, e.partitions)
-	for i := range s.lanes {
-		s.lanes[i] = newLane(int32(i))
+	d, stored := e.topic, s.o.Stored
+	s.topic = Description{ClusterID: stored.Cluster, TopicID: stored.Topic}
+	if err := s.fits(d); err != nil {
+		s.refuseAll(err)
+		return
 	}
+	s.topic = d
+	s.batchBytes = min(d.MaxBytes, maxBatchBytes)
+	partitions := len(stored.Partitions)
+	if partitions == 0 {
+		partitions = int(d.Partitions)
+		s.maxBytes = s.batchBytes
+	}
+	if partitions != int(d.Partitions) || s.maxBytes != s.batchBytes {
+		s.change = &change{partitions: int(d.Partitions), maxBytes: s.batchBytes}
+	}
+	for i := range partitions {
+		st := noNumbering()
+		if i < len(stored.Partitions) {
+			st = stored.Partitions[i]
+		}
+		l := newLane(int32(i), st)
+		switch {
+		case s.clean:
+			l.boot, l.loaded = s.o.Boot, l.final
+		case l.id >= 0 && l.boot != s.o.Boot:
+			l.fresh = true
+		}
+		s.lanes = append(s.lanes, l)
+	}
+	s.safe.lanes = s.now().lanes
 	// Nothing else can be on its way here yet, and for all lanes there is more room
-	// than answers, so that a callback never waits for the loop.
-	s.events = make(chan event, roomForEach*len(s.lanes)+roomForEach)
+	// than answers, so that a callback does not wait for the loop.
+	s.events = make(chan event, roomForEach*int(d.Partitions)+roomForEach)
 	s.healed()
 }
 
+// fits refuses a topic in which nothing can be appended exactly once.
+func (s *Shipper) fits(d Description) error {
+	if err := sameTopic(s.topic, d); err != nil {
+		return err
+	}
+	switch n := len(s.o.Stored.Partitions); {
+	case d.Compacted:
+		return refusef("set cleanup.policy=delete, or ship to another topic", "the topic is compacted: Kafka refuses lines without a key, and would remove others")
+	case n > int(d.Partitions):
+		return refusef(remedyAdopt, "the topic has %d partitions, lines were sent to %d", d.Partitions, n)
+	}
+	return nil
+}
+
+// open connects a lane beside the loop, and asks what the leader holds of it.
+func (s *Shipper) open(l *lane) {
+	l.state, l.wanted = laneOpening, false
+	q := question{
+		partition: l.partition, id: l.id, epoch: l.epoch, final: l.final, offset: l.offset,
+		most: max(l.sent, l.loaded), fresh: l.fresh,
+	}
+	virgin, want := l.virgin(), s.topic
+	go func() {
+		e := event{lane: l, kind: eventOpened}
+		if e.topic, e.err = s.o.Topic.Identity(s.work); e.err == nil {
+			e.err = sameTopic(want, e.topic)
+		}
+		var a Appender
+		if e.err == nil {
+			a, e.err = s.o.Topic.Open(s.work, q.partition)
+		}
+		if e.err == nil {
+			e.session = &session{appender: a, batches: make(chan Batch, maxInFlight)}
+			if virgin {
+				e.found, e.err = begin(s.work, a, s.o.Topic, q, s.o.Class)
+			} else {
+				e.found, e.err = q.ask(s.work, a, s.o.Topic, s.o.Class, s.o.Delay)
+			}
+			if e.err != nil {
+				_ = a.Close()
+			}
+		}
+		s.events <- e
+	}()
+}
+
+// opened goes on from what the leader holds.
 func (s *Shipper) opened(e event) {
 	l := e.lane
+	l.state = laneDown
 	if e.err != nil {
-		l.state = laneDown
+		var refused *RefusedError
+		if errors.As(e.err, &refused) {
+			s.refuseAll(e.err)
+			return
+		}
 		s.again(l, e.err)
 		return
 	}
-	l.id, l.epoch, l.session = e.id, e.epoch, e.session
-	l.state, l.proven, l.unsent, l.used = laneOpen, false, len(l.window), time.Now()
+	l.state, l.session = laneOpen, e.session
 	l.session.start(l, s.events)
-	if s.stopping {
-		l.state = laneClosing
-		l.session.close(l, s.events)
+	f := e.found
+	l.id, l.epoch, l.unknown, l.answered, l.resumed = f.id, f.epoch, f.unknown, true, false
+	l.used, l.seen, l.proven = time.Now(), time.Now(), false
+	if l.virgin() {
+		l.boot = s.o.Boot
 	}
+	switch {
+	case s.stopping:
+		s.breakOff(l)
+	case f.lost > 0:
+		s.lost(l, f)
+	case f.last > l.final:
+		// Lines that are there, perhaps of another process and cut in another way. They
+		// come once more, to be compared.
+		l.uncut(0)
+		l.claims = claims{checked: l.final, sums: f.sums, offset: f.offset}
+		l.disorder = 0
+	default:
+		l.offset = f.offset
+		l.claims = claims{checked: l.final}
+	}
+	l.unsent = len(l.window)
 }
 
-// answered takes the answer to the oldest batch of a lane's window: answers come
-// in the order of sending.
+// lost deals with records that the cluster had acknowledged and has no longer.
+func (s *Shipper) lost(l *lane, f *found) {
+	l.uncut(0)
+	gone := max(l.next-1-f.last, 0)
+	s.o.Log.Error().Int32("partition", l.partition).Int64("producer_id", l.id).Int64("lines", f.lost).Int64("sent_again", f.lost-gone).
+		Msg("cluster has lost lines that it had acknowledged")
+	s.metrics.lost.Add(float64(f.lost))
+	if gone == 0 {
+		l.final, l.offset, l.claims = f.last, f.offset, claims{checked: f.last}
+		return
+	}
+	// The lines are behind the frontier; their numbers can't be used for others.
+	s.renumber(l, l.next, false)
+}
+
+// renumber begins a new numbering, with a connection of its own.
+func (s *Shipper) renumber(l *lane, first int64, doubt bool) {
+	l.renumber(first, doubt)
+	l.boot = s.o.Boot
+	s.stale, s.order.moved = true, true
+	s.version++
+	s.metrics.numberings.Inc()
+	s.breakOff(l)
+}
+
+// leaveOut keeps the line that comes next, and that the leader refuses, in the
+// quarantine, and begins a new numbering behind it.
+func (s *Shipper) leaveOut(l *lane) {
+	c, line := l.waiting[0].chunk, l.waiting[0].lines[0]
+	if err := s.keep(refusal{chunk: c, at: positionOf(c, line), content: bytesOf(line)}); err != nil {
+		l.err = err
+		s.breakOff(l)
+		return
+	}
+	l.take(1)
+	l.next++
+	l.err = nil
+	s.metrics.cuts.Inc()
+	s.renumber(l, l.next, true)
+}
+
+// settle takes note that lines up to a number are final.
+func (s *Shipper) settle(l *lane, number int64) {
+	lines := 0
+	l.settle(number, func(b *batch) {
+		for _, p := range b.pieces {
+			s.order.final(p.chunk, len(p.lines))
+		}
+		lines += len(b.lines)
+	})
+	s.metrics.ackedLines.Add(float64(lines))
+	s.ackedLines += uint64(lines)
+}
+
+// answered takes the answer to the oldest batch that is under way: answers come in
+// the order of sending.
 func (s *Shipper) answered(e event) {
 	l := e.lane
 	e.session.pending--
 	if e.session.broken {
 		return // an earlier answer was an error; this one says no more than that
 	}
+	b := l.flying[0]
+	l.flying[0] = nil
+	l.flying = l.flying[1:]
 	if e.err == nil {
-		b := l.window[0]
-		l.window[0] = nil // nothing may keep its lines in memory
-		if l.window = l.window[1:]; len(l.window) == 0 {
-			l.window = nil
+		if b.last() > l.final {
+			s.settle(l, b.last())
+			if e.base >= 0 {
+				l.offset = e.base + int64(len(b.lines)) - 1
+				l.receipts.add(e.base, b)
+			}
 		}
-		for _, p := range b.pieces {
-			s.order.final(p.chunk, len(p.lines))
-		}
-		s.metrics.ackedLines.Add(float64(len(b.lines)))
-		s.ackedLines += uint64(len(b.lines))
-		l.proven, l.took, l.attempts, l.err = true, time.Now(), 0, nil
-		l.used = l.took
+		// Not when the answer came: a leader forgets an id by the time of its records.
+		l.proven, l.took, l.attempts, l.disorder, l.err = true, b.sent, 0, 0, nil
+		l.used, l.limit = time.Now(), min(2*l.limit, mostLines)
+		s.count(l)
 		s.healed()
 		return
 	}
 	l.err = e.err
 	switch s.o.Class(e.err) {
-	case TooLarge:
-		s.tooLarge(l)
+	case TooLarge, Refused:
+		// Where it was sent before, and is in the log, that shows when the leader is asked.
+		l.uncut(0)
+		l.limit, l.refused = max(len(b.lines)/2, 1), -1
+		if len(b.lines) == 1 {
+			l.refused = b.first
+		}
 	case OutOfOrder:
-		// The leader no longer knows what it took from us. With a fresh id the
-		// window is sent again; what of it was stored already is stored twice.
-		s.o.Log.Warn().Err(e.err).Int32("partition", l.partition).Int("lines", lines(l.window)).
-			Msg("leader lost track of the producer, lines may be stored twice")
-		s.renumber(l)
+		l.disorder++
+	}
+	s.metrics.recoveries.WithLabelValues(s.o.Class(e.err)).Inc()
+	s.breakOff(l)
+}
+
+// breakOff ends a lane's connection, to begin again with asking the leader.
+func (s *Shipper) breakOff(l *lane) {
+	if l.state != laneOpen || l.session.broken {
+		return
 	}
 	l.state = laneClosing
 	l.session.close(l, s.events)
 }
 
-// tooLarge deals with a refusal for size of the first batch in the window: with
-// smaller batches, or, where it is a single line, without that line.
-func (s *Shipper) tooLarge(l *lane) {
-	b := l.window[0]
-	n := len(b.lines)
-	l.uncut(0)
-	if n > 1 {
-		l.limit = n / 2
-		return
-	}
-	// Its sequence would mean another line from now on, and a request of before
-	// may still be on its way: a fresh id.
-	line := l.dropFirst()
-	s.renumber(l)
-	s.refuse(refusal{chunk: b.pieces[0].chunk, at: positionOf(b.pieces[0].chunk, line), content: bytesOf(line)})
-}
-
-// renumber lets the lane begin with a fresh producer id.
-func (s *Shipper) renumber(l *lane) {
-	if len(l.window) > 0 {
-		l.uncut(0)
-	}
-	l.id, l.sequence = -1, 0
-}
-
 func (s *Shipper) closed(l *lane) {
-	l.state, l.session = laneDown, nil
-	l.unsent = len(l.window)
+	l.state, l.session, l.flying = laneDown, nil, nil
 	if l.leaving {
 		l.leaving = false
 		return
+	}
+	if l.err == nil {
+		return // it was ended from here
 	}
 	s.again(l, l.err)
 }
@@ -152,12 +295,12 @@ func (s *Shipper) healed() {
 }
 
 // letGo ends connections over which nothing has gone for a while: of many logs
-// most are quiet. The producer id and its sequence stay.
+// most are quiet. The producer id and its numbering stay.
 func (s *Shipper) letGo(now time.Time) {
 	for _, l := range s.lanes {
 		if l.state == laneOpen && l.idle() && l.session.pending == 0 && now.Sub(l.used) >= s.o.Idle {
-			l.state, l.leaving = laneClosing, true
-			l.session.close(l, s.events)
+			l.leaving = true
+			s.breakOff(l)
 		}
 	}
 }
@@ -171,7 +314,7 @@ func (s *Shipper) again(l *lane, err error) {
 	l.err = err
 	wait := s.o.Delay(l.attempts)
 	switch s.o.Class(err) {
-	case TooLarge, Stale:
+	case TooLarge, Refused, Stale:
 		wait = 0 // it is smaller now, or nothing was wrong
 	default:
 		s.o.Group.fails(s, err, wait)
@@ -183,11 +326,7 @@ func (s *Shipper) again(l *lane, err error) {
 // after sends e in a while, unless ctx ends before.
 func after(ctx context.Context, d time.Duration, events chan<- event, e event) {
 	go func() {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
+		if sleep(ctx, d) != nil {
 			return
 		}
 		select {
@@ -200,10 +339,7 @@ func after(ctx context.Context, d time.Duration, events chan<- event, e event) {
 // giveUp breaks the connections whose answers did not come within the drain.
 func (s *Shipper) giveUp() {
 	for _, l := range s.lanes {
-		if l.state == laneOpen && !l.session.broken {
-			l.state = laneClosing
-			l.session.close(l, s.events)
-		}
+		s.breakOff(l)
 	}
 }
 
@@ -211,7 +347,7 @@ func (s *Shipper) giveUp() {
 func (s *Shipper) disconnect() {
 	s.stopping = true
 	s.giveUp()
-	for s.asking || s.busy() {
+	for s.asking || s.syncing || s.counting > 0 || s.busy() {
 		e := <-s.events
 		if e.kind != eventDescribe && e.kind != eventRetry {
 			s.handle(e)
@@ -221,31 +357,9 @@ func (s *Shipper) disconnect() {
 
 func (s *Shipper) busy() bool {
 	for _, l := range s.lanes {
-		if l.state != laneDown {
+		if l.state != laneDown || l.asking {
 			return true
 		}
 	}
 	return false
-}
-
-// positionOf finds a line of a chunk again.
-func positionOf(c *chunk, line []byte) tail.Position {
-	b := c.held.block
-	p := b.Start
-	tail.Lines(b.Data, func(l []byte, end int) bool {
-		if len(l) == len(line) && len(l) > 0 && &l[0] == &line[0] {
-			return false
-		}
-		p.Offset = b.Start.Offset + int64(end)
-		return true
-	})
-	return p
-}
-
-func lines(window []*batch) int {
-	n := 0
-	for _, b := range window {
-		n += len(b.lines)
-	}
-	return n
 }

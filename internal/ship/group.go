@@ -20,6 +20,8 @@ type Group struct {
 	members map[*Shipper]struct{}
 	failing map[*Shipper]struct{} // the last thing these heard was an error
 	trouble trouble
+	unsaved map[*Shipper]struct{} // of these the state can't be stored
+	storing trouble
 	state   Status // what is not a sum over members
 }
 
@@ -34,6 +36,9 @@ type Status struct {
 	// of them has been waiting.
 	Unacked int
 	Oldest  time.Duration
+	// Unsaved is how long ago the state was stored, of the Shipper that waits longest
+	// with something new to store.
+	Unsaved time.Duration
 	// Acked is how many lines the broker has acknowledged since the start.
 	Acked uint64
 }
@@ -41,7 +46,7 @@ type Status struct {
 // NewGroup returns a Group that says what is wrong to log. class is as in
 // Options; reg may be nil.
 func NewGroup(class func(error) string, log zerolog.Logger, reg prometheus.Registerer) *Group {
-	g := &Group{log: log, class: class, members: make(map[*Shipper]struct{}), failing: make(map[*Shipper]struct{})}
+	g := &Group{log: log, class: class, members: make(map[*Shipper]struct{}), failing: make(map[*Shipper]struct{}), unsaved: make(map[*Shipper]struct{})}
 	g.metrics = newMetrics(reg, g)
 	return g
 }
@@ -76,6 +81,7 @@ func (g *Group) leave(s *Shipper) {
 	s.view.addTo(&sum, time.Now())
 	g.state.Acked += sum.Acked
 	delete(g.members, s)
+	delete(g.unsaved, s)
 	if _, was := g.failing[s]; was {
 		delete(g.failing, s)
 		if len(g.failing) == 0 {
@@ -89,6 +95,7 @@ type view struct {
 	mu      sync.Mutex
 	unacked int
 	since   time.Time // when the oldest of them was read; zero if there is none
+	saved   time.Time // zero if there is nothing new
 	acked   uint64
 }
 
@@ -100,13 +107,19 @@ func (v *view) addTo(sum *Status, now time.Time) {
 	if !v.since.IsZero() {
 		sum.Oldest = max(sum.Oldest, now.Sub(v.since))
 	}
+	if !v.saved.IsZero() {
+		sum.Unsaved = max(sum.Unsaved, now.Sub(v.saved))
+	}
 }
 
 // show brings the view up to date.
 func (s *Shipper) show() {
 	s.view.mu.Lock()
 	defer s.view.mu.Unlock()
-	s.view.unacked, s.view.since, s.view.acked = s.order.lines, s.order.since(), s.ackedLines
+	s.view.unacked, s.view.since, s.view.acked, s.view.saved = s.order.lines, s.order.since(), s.ackedLines, time.Time{}
+	if s.order.moved {
+		s.view.saved = s.saved
+	}
 }
 
 // trouble is what is wrong with the way to Kafka, and when that was last said.
@@ -139,8 +152,13 @@ func (g *Group) fails(s *Shipper, err error, retryIn time.Duration) {
 // wording is the message for an error: one that only names the topic does not say
 // that Kafka is away.
 func (g *Group) wording(err error) string {
-	if g.class(err) == TopicMissing {
+	switch g.class(err) {
+	case TopicMissing:
 		return "topic missing, lines wait in the log file"
+	case Authorization:
+		return "a right is missing, lines wait in the log file"
+	case Timestamp:
+		return "kafka does not take lines of this time, they wait in the log file"
 	}
 	return "kafka unreachable, lines wait in the log file"
 }
@@ -158,4 +176,34 @@ func (g *Group) heals(s *Shipper) {
 		g.log.Info().Stringer("after", time.Since(g.trouble.since).Round(time.Millisecond)).Msg("kafka reachable again")
 		g.trouble = trouble{}
 	}
+}
+
+// cannotStore takes note that a Shipper's state is not on disk, and says so if that
+// is new or was said long ago.
+func (g *Group) cannotStore(s *Shipper, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.unsaved[s] = struct{}{}
+	now := time.Now()
+	if g.storing.since.IsZero() {
+		g.storing.since = now
+	}
+	if err.Error() == g.storing.text && now.Sub(g.storing.said) < repeatWarning {
+		return
+	}
+	g.storing.text, g.storing.said = err.Error(), now
+	g.log.Warn().Err(err).Stringer("retry_in", saveEvery).
+		Msg("state can't be stored, only lines whose numbers are reserved go on, the others wait in the log file")
+}
+
+// stores takes note that a Shipper's state is on disk.
+func (g *Group) stores(s *Shipper) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.unsaved, s)
+	if len(g.unsaved) > 0 || g.storing.since.IsZero() {
+		return
+	}
+	g.log.Info().Stringer("after", time.Since(g.storing.since).Round(time.Millisecond)).Msg("state can be stored again")
+	g.storing = trouble{}
 }

@@ -1,7 +1,6 @@
 package ship
 
 import (
-	"context"
 	"time"
 )
 
@@ -21,36 +20,68 @@ const recordOverhead = 21
 // add to text it can't compress.
 const batchOverhead = 1024
 
-// lane is the way of lines to one partition: what waits, and the window of
-// batches that were sent and have no answer yet. The shipper's loop owns it; only
-// its session runs beside.
+// mostLines bounds a batch of very short lines.
+const mostLines = 1 << 20
+
+// lane is the way of lines to one partition: its numbering, what waits, and the
+// window of batches that were cut and have no answer yet. The shipper's loop owns
+// it; only its session, and questions to the leader, run beside.
 type lane struct {
 	partition int32
-	id        int64 // producer id, -1 before the first
-	epoch     int16
-	sequence  int32 // of the next line that joins the window
-	proven    bool  // the leader took a batch since the connection was made
-	took      time.Time
+
+	// The numbering; see LaneState.
+	id     int64 // producer id, -1 before the first
+	epoch  int16
+	before int64 // number of the last line behind the frontier
+	final  int64
+	offset int64
+	boot   string
+	next   int64 // number of the first line that is in no batch
+	sent   int64 // highest number that this process sent
+
+	reserved [2]int64 // in the older and in the newer of the slots
+	ahead    int64    // how far the next reservation goes
+	marked   int64    // next, a tick ago
+
+	claims   claims
+	fresh    bool  // the machine may have lost lines that were sent
+	loaded   int64 // highest number that an earlier process may have sent
+	left     *Left // to be counted
+	counting bool
+	answered bool // the leader was asked in this run
+	unknown  bool // and did not know the producer id
+	resumed  bool // what it holds was compared since the connection was made
+	wanted   bool // it has to be asked, though there is nothing to send
 
 	waiting []piece
 	window  []*batch
-	unsent  int // the last so many of window have to be sent (again)
-	limit   int // most lines of a batch; shrinks after a refusal for size
+	flying  []*batch // handed to the session, in order; answers come in this order
+	unsent  int      // the last so many of window have to be sent (again)
+	limit   int      // most lines of a batch; shrinks after a refusal for size
+	refused int64    // a line that the leader refused, alone; -1 if none
 
-	state    laneState
-	retrying bool // down, and waiting to try again
-	leaving  bool // closing because there is nothing to send
-	used     time.Time
-	session  *session
-	attempts int // failures in a row
-	err      error
+	receipts  receipts // to be held against the topic
+	proven    bool     // the leader took a batch since the connection was made
+	took      time.Time
+	state     laneState
+	retrying  bool      // down, and waiting to try again
+	leaving   bool      // closing because there is nothing to send
+	asking    bool      // the tripwire's question is under way
+	sentSince bool      // the last question
+	seen      time.Time // when its last answer came
+	lastSent  time.Time
+	used      time.Time
+	session   *session
+	attempts  int // failures in a row
+	disorder  int // of them, answers that a sequence is out of order
+	err       error
 }
 
 type laneState int
 
 const (
 	laneDown    laneState = iota // nothing to send yet, or trying again later
-	laneOpening                  // connecting
+	laneOpening                  // connecting, and asking what the leader holds
 	laneOpen
 	laneClosing // waiting for the callbacks of a broken connection
 )
@@ -61,55 +92,48 @@ type piece struct {
 	lines [][]byte
 }
 
-// batch is lines with fixed sequences. Once sent its content never changes, so
-// that a leader can recognise it.
+// batch is lines with fixed numbers. Once sent its content never changes, so that
+// a leader can recognise it.
 type batch struct {
-	first  int32
+	first  int64
 	lines  [][]byte
 	pieces []piece
+	sent   time.Time // last
 }
 
-// session is one connection and the goroutine that feeds it: Append may block.
-type session struct {
-	appender Appender
-	batches  chan Batch
-	pending  int // callbacks to come
-	broken   bool
+func (b *batch) last() int64 { return b.first + int64(len(b.lines)) - 1 }
+
+// newLane returns the lane that goes on from a stored state, unverified.
+func newLane(partition int32, st LaneState) *lane {
+	return &lane{
+		partition: partition,
+		id:        st.ID, epoch: st.Epoch, before: st.Before, final: st.Final, offset: st.Offset, boot: st.Boot, left: st.Left,
+		next: st.Before + 1, sent: st.Final, loaded: st.Reserved,
+		// Nothing may be sent before both slots are known to say so.
+		reserved: [2]int64{st.Final, st.Final},
+		claims:   claims{checked: st.Final},
+		marked:   st.Before + 1,
+		limit:    mostLines, refused: -1,
+	}
 }
 
-// event is something that happened beside the loop.
-type event struct {
-	lane    *lane
-	session *session
-	kind    eventKind
-	err     error
+// noNumbering is the state of a lane that has sent nothing.
+func noNumbering() LaneState { return LaneState{ID: -1, Before: -1, Final: -1, Reserved: -1} }
 
-	id    int64 // of eventOpened
-	epoch int16
-
-	partitions int32 // of eventDescribed
-	maxBytes   int
+// virgin tells whether nothing of the numbering can ever have been sent.
+func (l *lane) virgin() bool {
+	return max(l.final, l.loaded, l.sent, l.reserved[0], l.reserved[1]) < 0
 }
 
-type eventKind int
-
-const (
-	eventOpened   eventKind = iota // session, or err
-	eventAnswered                  // the next batch of the session, or err
-	eventClosed
-	eventRetry
-	eventDescribed // the topic, or err
-	eventDescribe
-)
-
-func newLane(partition int32) *lane {
-	return &lane{partition: partition, id: -1, limit: 1 << 20}
-}
-
-// add queues lines of a chunk.
+// add queues lines of a chunk. Those that the topic holds already are final, and
+// go no further.
 func (l *lane) add(c *chunk, lines [][]byte) { l.waiting = append(l.waiting, piece{c, lines}) }
 
-func (l *lane) idle() bool { return len(l.waiting) == 0 && len(l.window) == 0 }
+func (l *lane) idle() bool { return len(l.waiting) == 0 && len(l.window) == 0 && !l.wanted }
+
+// doubtful tells whether an earlier process may have sent lines of which nothing is
+// known yet.
+func (l *lane) doubtful() bool { return !l.answered && l.loaded > l.final }
 
 // depth is how many batches may be in flight. Before the leader has taken one
 // since the connection was made, only one: a partition that does not know the
@@ -123,14 +147,23 @@ func (l *lane) depth(now time.Time) int {
 	return 1
 }
 
-// cut makes the next batch from what waits, at most maxBytes large.
-func (l *lane) cut(maxBytes int) *batch {
-	b := &batch{first: l.sequence}
+// may is the highest number that may be sent: what a slot does not cover could be
+// taken for another line's after a crash.
+func (l *lane) may() int64 { return min(l.reserved[0], l.reserved[1]) }
+
+// cut makes the next batch from what waits, at most maxBytes large, of lines up to
+// the number most. It is nil if there is none.
+func (l *lane) cut(maxBytes int, most int64) *batch {
+	limit := int(min(int64(l.limit), most-l.next+1))
+	if limit <= 0 {
+		return nil
+	}
+	b := &batch{first: l.next}
 	room := maxBytes - batchOverhead
-	for len(l.waiting) > 0 && room > 0 && len(b.lines) < l.limit {
+	for len(l.waiting) > 0 && room > 0 && len(b.lines) < limit {
 		p := &l.waiting[0]
 		n := 0
-		for n < len(p.lines) && len(b.lines)+n < l.limit {
+		for n < len(p.lines) && len(b.lines)+n < limit {
 			need := len(p.lines[n]) + recordOverhead
 			if need > room && len(b.lines)+n > 0 {
 				room = 0
@@ -144,81 +177,96 @@ func (l *lane) cut(maxBytes int) *batch {
 		}
 		b.lines = append(b.lines, p.lines[:n]...)
 		b.pieces = append(b.pieces, piece{p.chunk, p.lines[:n]})
-		if n < len(p.lines) {
-			p.lines = p.lines[n:]
-			break
-		}
-		l.waiting[0] = piece{}
-		if l.waiting = l.waiting[1:]; len(l.waiting) == 0 {
-			l.waiting = nil
-		}
+		l.take(n)
 	}
-	l.sequence = nextSequence(l.sequence, len(b.lines))
+	l.next += int64(len(b.lines))
 	return b
 }
 
-// uncut takes back the window from batch i on: none of those was appended.
+// take removes the first n lines of the first waiting piece.
+func (l *lane) take(n int) {
+	p := &l.waiting[0]
+	if n < len(p.lines) {
+		p.lines = p.lines[n:]
+		return
+	}
+	*p = piece{}
+	if l.waiting = l.waiting[1:]; len(l.waiting) == 0 {
+		l.waiting = nil
+	}
+}
+
+// wants is how many lines the next batch would have without a reservation.
+func (l *lane) wants(maxBytes int) int64 {
+	n, room := 0, maxBytes-batchOverhead
+	for _, p := range l.waiting {
+		for _, line := range p.lines {
+			if room -= len(line) + recordOverhead; room < 0 || n == l.limit {
+				return int64(max(n, 1))
+			}
+			n++
+		}
+	}
+	return int64(n)
+}
+
+// uncut takes back the window from batch i on: none of those was appended, or all
+// of them will be sent again under the same numbers.
 func (l *lane) uncut(i int) {
+	if i == len(l.window) {
+		return
+	}
 	var back []piece
 	for _, b := range l.window[i:] {
 		back = append(back, b.pieces...)
 	}
 	l.waiting = append(back, l.waiting...)
-	l.sequence = l.window[i].first
+	l.next = l.window[i].first
 	clear(l.window[i:])
 	l.window = l.window[:i]
 	l.unsent = min(l.unsent, i)
 }
 
-// dropFirst takes the first waiting line out and returns it.
-func (l *lane) dropFirst() []byte {
-	p := &l.waiting[0]
-	line := p.lines[0]
-	if p.lines = p.lines[1:]; len(p.lines) == 0 {
-		*p = piece{}
-		l.waiting = l.waiting[1:]
+// renumber begins a new numbering in which the line of number first gets 0, and
+// every line before it is final. The next epoch of the same producer id shuts out
+// whatever was sent under this one and has not arrived yet, from the moment the
+// leader takes the first batch. Nothing may be sent before both slots have it.
+//
+// With doubt, requests of the old numbering may carry lines that are no longer in
+// the log, or that get other numbers now: what comes of them is counted later.
+func (l *lane) renumber(first int64, doubt bool) {
+	if len(l.window) > 0 {
+		panic("ship: lines with a number get another one")
 	}
-	return line
+	if !l.virgin() {
+		if doubt && l.left == nil {
+			l.left = &Left{ID: l.id, Epoch: l.epoch, Last: l.final, Offset: l.offset}
+		}
+		if l.epoch++; l.epoch < 0 { // 32767 were used
+			l.id, l.epoch = -1, 0
+		}
+	}
+	l.before -= first
+	l.next -= first
+	l.marked = l.next
+	l.claims = claims{checked: -1}
+	l.final, l.sent, l.loaded, l.offset = -1, -1, -1, -1
+	l.reserved = [2]int64{-1, -1}
+	l.ahead, l.refused = 0, -1
+	l.proven, l.fresh, l.receipts = false, false, receipts{}
 }
 
-// start feeds the appender with what comes on batches, until that is closed.
-func (s *session) start(l *lane, events chan<- event) {
-	go func() {
-		for b := range s.batches {
-			s.appender.Append(b, func(_ int64, err error) {
-				events <- event{lane: l, session: s, kind: eventAnswered, err: err}
-			})
-		}
-	}()
-}
-
-// close breaks the connection beside the loop; eventClosed follows the last
-// answer.
-func (s *session) close(l *lane, events chan<- event) {
-	s.broken = true
-	close(s.batches)
-	go func() {
-		_ = s.appender.Close() // nobody can do anything about it; what was in flight has its own error
-		events <- event{lane: l, session: s, kind: eventClosed}
-	}()
-}
-
-// open connects beside the loop and, if need be, gets a producer id first.
-func (l *lane) open(ctx context.Context, t Topic, events chan<- event) {
-	l.state = laneOpening
-	id, epoch, partition := l.id, l.epoch, l.partition
-	go func() {
-		e := event{lane: l, kind: eventOpened}
-		if id < 0 {
-			id, epoch, e.err = t.ProducerID(ctx)
-		}
-		if e.err == nil {
-			var a Appender
-			if a, e.err = t.Open(ctx, partition); e.err == nil {
-				e.session = &session{appender: a, batches: make(chan Batch, maxInFlight)}
-			}
-		}
-		e.id, e.epoch = id, epoch
-		events <- e
-	}()
+// settle takes note that the batches of the window up to the number are final.
+func (l *lane) settle(number int64, done func(*batch)) {
+	n := 0
+	for n < len(l.window) && l.window[n].last() <= number {
+		done(l.window[n])
+		l.window[n] = nil // nothing may keep its lines in memory
+		n++
+	}
+	if l.window = l.window[n:]; len(l.window) == 0 {
+		l.window = nil
+	}
+	l.unsent = min(l.unsent, len(l.window))
+	l.final = max(l.final, number)
 }

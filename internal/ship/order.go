@@ -15,9 +15,13 @@ type held struct {
 // chunk is a run of lines of one block that go to the same partition.
 type chunk struct {
 	held *held
+	lane *lane // nil for a line that is too long
 	end  int64 // offset after its last line
 	open int   // lines that are not final yet
-	size int64 // of its lines, with newlines
+	// numbered counts the lines that have a number of the lane, or had one when they
+	// were refused.
+	numbered int64
+	size     int64 // of its lines, with newlines
 }
 
 // order is all chunks that were read and are not behind the frontier, in the
@@ -51,6 +55,9 @@ func (o *order) advance() int64 {
 		c := o.chunks[n]
 		passed += c.size
 		c.held.chunks--
+		if c.lane != nil {
+			c.lane.before += c.numbered
+		}
 		last := n+1 == len(o.chunks) || o.chunks[n+1].open > 0
 		if c.held.chunks == 0 || last {
 			o.frontier = c.held.block.Mark(c.end, o.frontier.Before)
@@ -86,4 +93,18 @@ func (o *order) release() {
 		}
 	}
 	o.chunks = nil
+}
+
+// positionOf finds a line of a chunk again.
+func positionOf(c *chunk, line []byte) tail.Position {
+	b := c.held.block
+	p := b.Start
+	tail.Lines(b.Data, func(l []byte, end int) bool {
+		if len(l) == len(line) && len(l) > 0 && &l[0] == &line[0] {
+			return false
+		}
+		p.Offset = b.Start.Offset + int64(end)
+		return true
+	})
+	return p
 }

@@ -35,20 +35,34 @@ const (
 	repeatWarning = time.Minute
 )
 
-// Options is what a Shipper works with. Group, Registerer and Idle may be left out.
+// Options is what a Shipper works with. Stored, Reached, Group, Registerer and Idle
+// may be left out.
 type Options struct {
 	Topic Topic
+	// Stored is what the run before left; nil at the very first start.
+	Stored *State
+	// Boot names this run of the machine, between two of its starts.
+	Boot string
 	// Blocks is what was read, in order. When it is closed, Run ends after the
 	// last line is safe.
 	Blocks <-chan *tail.Block
-	// State and Save make a position durable: Save returns once it is on disk.
+	// Reached tells whether all that was in the log when reading began has been
+	// received from Blocks; nil if that is not known. It may not say so too early.
+	Reached func() bool
+	// State tells what the reader has to know to go on at a mark. Save makes it
+	// durable together with what the Shipper has to know, and returns once it is on
+	// disk; with both, no older state may be found by the next run, whatever is
+	// damaged.
 	State func(tail.Mark) tail.State
-	Save  func(tail.State) error
+	Save  func(s State, both bool) error
+	// Sync sees to it that a generation of the log is on disk as far as it was read; nil
+	// if a power loss is no concern.
+	Sync func(generation int64) error
 	// Quarantine is the folder for lines that the broker can't take.
 	Quarantine string
 	// Delay is the wait before the n-th attempt after a failure, n from 1.
 	Delay func(n int) time.Duration
-	// Class sorts errors of Topic; see TooLarge and OutOfOrder.
+	// Class sorts errors of Topic; see TooLarge and those after it.
 	Class func(error) string
 	// Drain bounds how long answers are waited for after Run's context has ended.
 	Drain time.Duration
@@ -69,19 +83,38 @@ type Shipper struct {
 	events  chan event      // replaced once, when the number of lanes is known
 	work    context.Context // of connections; outlives Run's by the drain
 
-	lanes    []*lane // nil until the topic has been described
-	maxBytes int
-	asking   bool // for the topic's description
-	attempts int  // in vain
+	topic      Description // what lines go to; its ids are those of the stored state
+	lanes      []*lane     // nil until the topic has been described
+	maxBytes   int         // of a line, with what goes around it: a setting of the numbering
+	batchBytes int
+	change     *change // of the settings, waiting for its moment
+	clean      bool    // nothing was on its way when the run before ended
+	asking     bool    // for the topic's description
+	counting   int     // questions for what came late
+	attempts   int     // in vain
 
 	order    order
 	hold     *tail.Block // read, and not taken yet
+	late     bool        // hold is behind all that was there when reading began
+	reached  bool        // see Options.Reached
+	drained  bool        // all that was there then is final
 	ended    bool        // no more blocks
 	stored   bool        // where this run began
 	stopping bool
-	refused  []refusal // lines on their way to the quarantine
+	settled  bool            // the loop has ended
+	refusal  error           // why nothing more may be sent
+	refused  []refusal       // lines on their way to the quarantine
+	kept     []tail.Position // lines that are in the quarantine, in order
+	recalled bool            // kept was read
 
 	ackedLines uint64
+	saved      time.Time
+
+	safe    progress // that may be stored
+	stale   bool     // lines got other numbers since
+	version int      // of the numbers
+	syncing bool     // the log
+	reading int64    // generation of the last line that was taken
 
 	view view
 }
@@ -94,13 +127,24 @@ func New(o Options) *Shipper {
 	if o.Idle <= 0 {
 		o.Idle = idleAfter
 	}
-	return &Shipper{o: o, metrics: o.Group.metrics, events: make(chan event, roomForEach)}
+	if o.Reached == nil {
+		o.Reached = func() bool { return false }
+	}
+	if o.Sync == nil {
+		o.Sync = func(int64) error { return nil }
+	}
+	if o.Stored == nil {
+		o.Stored = &State{Clean: true}
+	}
+	return &Shipper{
+		o: o, metrics: o.Group.metrics, events: make(chan event, roomForEach),
+		clean: o.Stored.Clean, maxBytes: o.Stored.Limit, saved: time.Now(),
+	}
 }
 
 // Run ships until ctx ends, or until every line of a closed Blocks is safe. It
-// retries for ever: its error is nil, or says that the position could not be
-// stored at the end. After it lines may be in the topic that the stored position
-// does not cover; the next run sends those again.
+// retries for ever. Its error is nil, or says that the state could not be stored at
+// the end, or is a *RefusedError: then a person has to decide.
 func (s *Shipper) Run(ctx context.Context) error {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -118,19 +162,15 @@ func (s *Shipper) Run(ctx context.Context) error {
 		if s.hold == nil && !s.ended && !s.stopping {
 			blocks = s.o.Blocks
 		}
+		reached := s.reached || s.o.Reached()
 		select {
 		case b, ok := <-blocks:
-			s.hold, s.ended = b, !ok
+			s.hold, s.ended, s.late = b, !ok, reached
 		case e := <-s.events:
 			s.handle(e)
 		case now := <-tick.C:
 			ticking = false
-			s.letGo(now)
-			s.quarantineAll()
-			s.advance()
-			if err := s.save(); err != nil {
-				s.o.Log.Warn().Err(err).Msg("position not stored, trying again")
-			}
+			s.everySecond(now)
 		case <-done:
 			done, s.stopping = nil, true
 			drained = time.After(s.o.Drain)
@@ -138,9 +178,11 @@ func (s *Shipper) Run(ctx context.Context) error {
 			drained = nil
 			s.giveUp()
 		}
+		s.reached = reached
 		s.take()
-		s.advance()
 		s.pump()
+		s.advance()
+		s.drain()
 		s.show()
 		if !ticking && s.busyOrUnsaved() {
 			ticking = true
@@ -150,13 +192,37 @@ func (s *Shipper) Run(ctx context.Context) error {
 	cancel()
 	s.disconnect()
 	s.advance()
-	err := s.save()
+	s.clean, s.settled = s.nothingOnItsWay(), true
+	var err error
+	if s.stored {
+		s.stale = true
+		err = s.save(false)
+	}
 	s.show()
 	if s.hold != nil {
 		s.hold.Release()
 	}
 	s.order.release()
+	if s.refusal != nil {
+		return s.refusal
+	}
 	return err
+}
+
+// everySecond does what is done once a second while there is anything to do.
+func (s *Shipper) everySecond(now time.Time) {
+	s.letGo(now)
+	s.quarantineAll()
+	s.advance()
+	for _, l := range s.lanes {
+		if l.sentSince {
+			s.look(l)
+		}
+	}
+	s.secure()
+	for _, l := range s.lanes {
+		l.ahead, l.marked = 0, l.next
+	}
 }
 
 // busyOrUnsaved says whether there is something to look after once a second. A
@@ -181,149 +247,46 @@ func (s *Shipper) finished() bool {
 	return true
 }
 
+// nothingOnItsWay tells whether every line that was ever sent is behind the
+// frontier.
+func (s *Shipper) nothingOnItsWay() bool {
+	switch {
+	case s.lanes == nil:
+		return s.clean // as it was
+	case s.refusal != nil, !s.clean && !s.drained, len(s.order.chunks) > 0:
+		return false
+	}
+	for _, l := range s.lanes {
+		if l.doubtful() || l.final != max(l.before, -1) {
+			return false
+		}
+	}
+	return true
+}
+
+// drain takes note when everything that an earlier process can have sent is final.
+func (s *Shipper) drain() {
+	if s.drained || !s.reached || len(s.order.chunks) > 0 || s.hold != nil && !s.late {
+		return
+	}
+	s.drained = true
+	for _, l := range s.lanes {
+		if !l.doubtful() {
+			l.loaded = -1
+		}
+	}
+}
+
 // describe asks for the topic's description beside the loop.
 func (s *Shipper) describe() {
 	s.asking = true
 	go func() {
-		n, maxBytes, err := s.o.Topic.Describe(s.work)
-		s.events <- event{kind: eventDescribed, partitions: n, maxBytes: maxBytes, err: err}
+		d, err := s.o.Topic.Describe(s.work)
+		s.events <- event{kind: eventDescribed, topic: d, err: err}
 	}()
 }
 
-// take deals with the block that was read last, if it can be dealt with now.
-func (s *Shipper) take() {
-	b := s.hold
-	if b == nil {
-		return
-	}
-	if b.Decision != nil {
-		// Lines before it may be unsafe still; then the state at this block can't
-		// be the durable one yet.
-		if len(s.order.chunks) > 0 {
-			return
-		}
-		if s.saveStart(b) != nil {
-			return // said, and tried again, with the next tick
-		}
-		b.Release()
-		s.hold = nil
-		return
-	}
-	if !s.stored {
-		// From now on the log's files are known to the next run, whatever becomes
-		// of Kafka: one that is gone by then is missed and said, not passed over.
-		if err := s.saveStart(b); err != nil {
-			s.o.Log.Warn().Err(err).Msg("position not stored, trying again")
-		}
-	}
-	if s.lanes == nil || s.waiting() > maxWaiting*len(s.lanes) {
-		return
-	}
-	s.hold = nil
-	s.split(b)
-}
-
-// saveStart makes the beginning of b, before which everything is final, durable.
-func (s *Shipper) saveStart(b *tail.Block) error {
-	s.stored = true
-	s.order.frontier = b.Mark(b.Start.Offset, s.order.frontier.Before)
-	s.order.moved = true
-	return s.save()
-}
-
-// waiting is how many lines are in no batch yet.
-func (s *Shipper) waiting() int {
-	n := 0
-	for _, l := range s.lanes {
-		for _, p := range l.waiting {
-			n += len(p.lines)
-		}
-	}
-	return n
-}
-
-// split deals the lines of a block out to the lanes.
-func (s *Shipper) split(b *tail.Block) {
-	h := &held{block: b}
-	s.metrics.read(b)
-	if b.TooLong > 0 {
-		h.chunks = 1
-		c := &chunk{held: h, end: b.End.Offset, open: 1, size: b.End.Offset - b.Start.Offset}
-		s.order.add(c)
-		s.refuse(refusal{chunk: c, at: b.Start, content: b.Long})
-		return
-	}
-	var c *chunk
-	var current *lane
-	lines := make([][]byte, 0, b.Lines)
-	first := 0
-	flush := func() {
-		if c != nil && len(lines) > first {
-			current.add(c, lines[first:len(lines):len(lines)])
-		}
-		first = len(lines)
-	}
-	at := b.Start.Offset
-	tail.Lines(b.Data, func(line []byte, end int) bool {
-		l := s.laneOf(tail.Position{Generation: b.Start.Generation, Offset: at})
-		if c == nil || l != current {
-			flush()
-			c, current = &chunk{held: h}, l
-			s.order.chunks = append(s.order.chunks, c)
-			h.chunks++
-		}
-		next := b.Start.Offset + int64(end)
-		c.end, c.size = next, c.size+next-at
-		if len(line) == 0 {
-			at = next // says nothing, and consumers of JSON stumble over it
-			return true
-		}
-		c.open++
-		s.order.lines++
-		if len(line)+recordOverhead+batchOverhead > s.maxBytes {
-			flush()
-			s.refuse(refusal{chunk: c, at: tail.Position{Generation: b.Start.Generation, Offset: at}, content: bytesOf(line)})
-		} else {
-			lines = append(lines, line)
-		}
-		at = next
-		return true
-	})
-	flush()
-	if h.chunks == 0 {
-		b.Release()
-	}
-}
-
-// laneOf is the partition of the line that begins at p: a function of its
-// position alone, so that a line read again goes where it went before.
-func (s *Shipper) laneOf(p tail.Position) *lane {
-	if len(s.lanes) == 1 {
-		return s.lanes[0]
-	}
-	return s.lanes[(p.Generation+p.Offset/stripeSize)%int64(len(s.lanes))]
-}
-
 func (s *Shipper) advance() { s.metrics.acked.Add(float64(s.order.advance())) }
-
-// save makes the frontier durable if it has moved.
-func (s *Shipper) save() error {
-	if !s.order.moved {
-		return nil
-	}
-	if err := s.o.Save(s.o.State(s.order.frontier)); err != nil {
-		return err
-	}
-	s.order.moved = false
-	return nil
-}
-
-// Settle stores the position once more, after Run, for the reader's state to be the
-// last one: what it knows of its files may have changed since the position moved.
-func (s *Shipper) Settle() error {
-	s.order.moved = s.stored
-	return s.save()
-}
 
 // pump opens the lanes that have something to send and fills their windows.
 func (s *Shipper) pump() {
@@ -332,21 +295,59 @@ func (s *Shipper) pump() {
 			continue
 		}
 		if l.state == laneDown && !l.retrying {
-			l.open(s.work, s.o.Topic, s.events)
+			s.open(l)
+		}
+		if l.state != laneOpen || !s.resume(l) {
+			continue
 		}
 		for l.state == laneOpen && l.session.pending < l.depth(time.Now()) {
-			if l.unsent == 0 {
-				if len(l.waiting) == 0 {
-					break
-				}
-				l.window = append(l.window, l.cut(s.maxBytes))
-				l.unsent = 1
+			if l.unsent == 0 && !s.cut(l) {
+				break
 			}
-			b := l.window[len(l.window)-l.unsent]
-			l.unsent--
-			l.session.pending++
-			// The channel has room for a full window: this never blocks.
-			l.session.batches <- Batch{ProducerID: l.id, Epoch: l.epoch, FirstSequence: b.first, Time: time.Now(), Lines: b.lines}
+			now := time.Now()
+			if now.Sub(l.lastSent) >= quiet && now.Sub(l.seen) >= quiet {
+				s.look(l) // the answer pumps again
+				break
+			}
+			s.send(l, now)
 		}
 	}
+}
+
+// cut makes the next batch of a lane, if there is something to send and it may be.
+func (s *Shipper) cut(l *lane) bool {
+	if len(l.waiting) == 0 {
+		return false
+	}
+	if room := l.may() - l.next + 1; room < int64(s.batchBytes/recordOverhead) {
+		if want := l.wants(s.batchBytes); room < want && s.reserve(l, want) != nil && room <= 0 {
+			return false // said, and tried again, with the next tick
+		}
+	}
+	b := l.cut(s.batchBytes, l.may())
+	if b == nil {
+		return false
+	}
+	l.window = append(l.window, b)
+	for _, p := range b.pieces {
+		if err := s.reclaim(p); err != nil {
+			s.o.Group.cannotStore(s, err)
+			l.uncut(len(l.window) - 1)
+			return false // said, and tried again, with the next tick
+		}
+	}
+	l.unsent = 1
+	return true
+}
+
+// send hands the first unsent batch of a lane's window to its connection.
+func (s *Shipper) send(l *lane, now time.Time) {
+	b := l.window[len(l.window)-l.unsent]
+	l.unsent--
+	l.flying = append(l.flying, b)
+	l.session.pending++
+	l.sent = max(l.sent, b.last())
+	l.sentSince, l.lastSent, b.sent = true, now, now
+	// The channel has room for a full window: this never blocks.
+	l.session.batches <- Batch{ProducerID: l.id, Epoch: l.epoch, FirstSequence: sequenceOf(b.first), Time: now, Lines: b.lines}
 }

@@ -1,0 +1,220 @@
+package ship
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// confirmations is how often a leader has to give an answer that would end the
+// shipping: one that was just deposed does not know it yet.
+const confirmations = 5
+
+// question is what has to be known of a partition before anything is sent to it
+// under a numbering: the number of the last line that is there.
+type question struct {
+	partition int32
+	id        int64
+	epoch     int16
+	final     int64 // the highest number that is known to be final
+	offset    int64 // before every record of the numbering above final
+	most      int64 // the highest number that may have been sent
+	// fresh is whether lines that were sent may not be in the log any more, so that
+	// what the leader says can't be checked by appending the next one.
+	fresh bool
+}
+
+// found is the answer: what is there for good.
+type found struct {
+	id           int64 // for a lane that had none, with
+	epoch        int16
+	last, offset int64
+	sums         []claim // of the numbers after question.final
+	// lost is how many lines after last were acknowledged by the cluster and are gone.
+	lost int64
+	// unknown is whether the leader does not know the producer id.
+	unknown bool
+}
+
+var errLeader = errors.New("leader changed while it was asked what it holds")
+
+// ask finds out. It asks over the connection that batches will go over, so that
+// they meet what it has told of, or fail. It blocks until the answers make sense; a
+// *RefusedError says that nothing may be sent.
+//
+// What a leader holds beyond the last final line may still be lost with it. So it
+// counts only once it is below the high watermark, where it is read and each line's
+// content noted.
+func (q question) ask(ctx context.Context, a Appender, t Topic, classOf func(error) string, delay func(int) time.Duration) (*found, error) {
+	doubts, same := 0, 0
+	var end Log // at the search before
+	for n := 1; ; n++ {
+		if n > 1 {
+			if err := sleep(ctx, delay(n-1)); err != nil {
+				return nil, err
+			}
+		}
+		p, err := a.Producer(ctx, q.id)
+		unknown := err != nil && classOf(err) == Unsupported || err == nil && !p.Known
+		if err != nil && !unknown {
+			return nil, err
+		}
+		last := numberNear(q.final, p.LastSequence)
+		if p.Epoch < q.epoch {
+			last = -1 // nothing of this numbering has arrived
+		}
+		switch {
+		case unknown:
+		case p.Epoch > q.epoch, last > q.most:
+			if doubts++; doubts == confirmations {
+				return nil, q.foreign(p, last)
+			}
+			continue
+		case last < q.final:
+			if doubts++; doubts == confirmations {
+				log, err := t.Log(ctx, q.partition)
+				return q.lost(last, log), err
+			}
+			continue
+		case last == q.final:
+			if same++; q.fresh && same < confirmations {
+				continue // a leader that was deposed would say so too
+			}
+			return &found{id: q.id, epoch: q.epoch, last: last, offset: q.offset}, nil
+		}
+		f, log, err := q.search(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		f.unknown = unknown
+		if log.LeaderEpoch >= 0 && a.LeaderEpoch() >= 0 && log.LeaderEpoch != a.LeaderEpoch() {
+			return nil, errLeader // what two leaders say does not go together
+		}
+		still := log == end
+		end = log
+		switch {
+		case !unknown && f.last == last:
+			return f, nil
+		case !still || log.InSync < log.MinInSync:
+			// A leader may hold more than it tells of: it learns late how far the others
+			// are, and what it holds above the high watermark counts no sooner.
+		case f.last < q.final: // where the last final line was there is nothing any more
+			if doubts++; unknown && doubts >= confirmations {
+				return q.lost(f.last, log), nil
+			}
+		case !unknown && f.last < last:
+			if log.Start <= q.offset+1 {
+				continue
+			}
+			if q.fresh {
+				return nil, q.undecidable(log)
+			}
+			for f.last < last { // deleted again; the leader's word has to do
+				f.sums = append(f.sums, claim{any: true})
+				f.last++
+			}
+			return f, nil
+		case f.last == q.final && log.Start > q.offset+1 && q.most > q.final:
+			return nil, q.undecidable(log)
+		default:
+			return f, nil
+		}
+	}
+}
+
+// lost is the answer that the lines after last are gone. What comes next may get an
+// offset that was another record's before.
+func (q question) lost(last int64, log Log) *found {
+	return &found{id: q.id, epoch: q.epoch, last: last, offset: min(q.offset, log.HighWatermark-1), lost: q.final - last}
+}
+
+// foreign is the refusal for what only somebody else can have sent.
+func (q question) foreign(p Producer, last int64) error {
+	if p.Epoch > q.epoch {
+		return refusef(remedyAdopt, "partition %d: producer id %d is used with epoch %d, ours is %d: another logship has a copy of this state",
+			q.partition, q.id, p.Epoch, q.epoch)
+	}
+	return refusef(remedyAdopt, "partition %d: the topic holds line %d of producer id %d, at most %d was sent from here: another logship has a copy of this state, or the state is an old one",
+		q.partition, last, q.id, q.most)
+}
+
+func (q question) undecidable(log Log) error {
+	return refusef(remedyDecide, "partition %d: whether lines %d to %d of producer id %d are in the topic can't be known: its log begins at offset %d, behind offset %d of the last line that is known to be there",
+		q.partition, q.final+1, q.most, q.id, log.Start, q.offset)
+}
+
+const (
+	remedyAdopt  = "`logship adopt` tells what can be done"
+	remedyDecide = "decide with `logship adopt --resend` (what may be there comes twice) or `logship adopt --skip` (what may be missing stays so)"
+)
+
+// search reads the log, up to the high watermark, for what it holds of the numbering
+// after the last final line. Where the log was cut off before that line, last is
+// lower than it.
+func (q question) search(ctx context.Context, t Topic) (*found, Log, error) {
+	f := &found{id: q.id, epoch: q.epoch, last: q.final, offset: q.offset}
+	each := func(b Stored) error {
+		first := numberNear(q.final, b.FirstSequence)
+		last := first + int64(len(b.Lines)) - 1
+		if last <= f.last {
+			return nil // from before, or stored twice
+		}
+		if last > q.most {
+			return q.foreign(Producer{Epoch: q.epoch}, last)
+		}
+		for f.last+1 < first { // the log's start has moved past these
+			f.sums = append(f.sums, claim{any: true})
+			f.last++
+		}
+		for _, line := range b.Lines[f.last+1-first:] {
+			f.sums = append(f.sums, claimOf(line))
+		}
+		f.last, f.offset = last, b.BaseOffset+int64(len(b.Lines))-1
+		return nil
+	}
+	log, err := t.Scan(ctx, q.partition, q.offset+1, q.id, q.epoch, each)
+	if err != nil || log.HighWatermark > q.offset {
+		return f, log, err
+	}
+	// Where the last final line was there is nothing any more.
+	f.last, f.sums = -1, nil
+	log, err = t.Scan(ctx, q.partition, log.Start, q.id, q.epoch, func(b Stored) error {
+		f.last = max(f.last, numberNear(q.final, b.FirstSequence)+int64(len(b.Lines))-1)
+		return nil
+	})
+	return f, log, err
+}
+
+// begin prepares a numbering of which nothing was sent: everything that will be is
+// behind the log's present end. It asks the leader too, though there is nothing to
+// know: who may not ask could not find out what became of a batch.
+func begin(ctx context.Context, a Appender, t Topic, q question, classOf func(error) string) (*found, error) {
+	f := &found{id: q.id, epoch: q.epoch, last: -1}
+	if q.id < 0 {
+		var err error
+		if f.id, f.epoch, err = t.ProducerID(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := a.Producer(ctx, f.id); err != nil && classOf(err) != Unsupported {
+		return nil, err
+	}
+	log, err := t.Log(ctx, q.partition)
+	if err != nil {
+		return nil, err
+	}
+	f.offset = log.HighWatermark - 1
+	return f, nil
+}
+
+// sleep waits, or returns why it should not.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
