@@ -16,13 +16,15 @@ type Group struct {
 	class   func(error) string
 	metrics *metrics
 
-	mu      sync.Mutex
-	members map[*Shipper]struct{}
-	failing map[*Shipper]struct{} // the last thing these heard was an error
-	trouble trouble
-	unsaved map[*Shipper]struct{} // of these the state can't be stored
-	storing trouble
-	state   Status // what is not a sum over members
+	mu       sync.Mutex
+	members  map[*Shipper]struct{}
+	failing  map[*Shipper]struct{} // the last thing these heard was an error
+	trouble  trouble
+	unsaved  map[*Shipper]struct{} // of these the state can't be stored
+	storing  trouble
+	checking time.Time // when the second began in which
+	checks   int       // so many had receipts checked
+	state    Status    // what is not a sum over members
 }
 
 // Status is what a Group says of its Shippers.
@@ -71,6 +73,18 @@ func (g *Group) join(s *Shipper) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.members[s] = struct{}{}
+}
+
+// mayCheck counts those who have receipts checked in a second, and tells whether there
+// is room for one more.
+func (g *Group) mayCheck(now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if now.Sub(g.checking) >= time.Second {
+		g.checking, g.checks = now, 0
+	}
+	g.checks++
+	return g.checks <= checksASecond
 }
 
 // leave ends a Shipper's part. Its trouble goes with it.

@@ -3,6 +3,7 @@ package ship
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // receiptSize bounds the bytes of lines for which receipts are kept between two
@@ -17,6 +18,9 @@ type receipts struct {
 	base  int64 // offset of the first
 	lines []receipt
 	bytes int
+	over  bool // there were more than fit
+
+	passed int // looks at which there were more than fit
 }
 
 type receipt struct {
@@ -27,6 +31,7 @@ type receipt struct {
 // add takes a batch in, if there is room.
 func (r *receipts) add(base int64, b *batch) {
 	if r.bytes >= receiptSize {
+		r.over = true
 		return
 	}
 	if len(r.lines) == 0 {
@@ -38,6 +43,29 @@ func (r *receipts) add(base int64, b *batch) {
 		}
 		r.lines = append(r.lines, receipt{b.first + int64(i), claimOf(line)})
 	}
+}
+
+// checksASecond bounds how many shippers of a process have receipts checked in a
+// second, and seldom is one in how many looks those of a fast log are: two that send
+// as fast as they can don't stay at the same pace.
+const (
+	checksASecond = 50
+	seldom        = 10
+)
+
+// due takes those receipts that are checked with this look. Those of a slow log are
+// kept if it is not its turn.
+func (r *receipts) due(g *Group, now time.Time) (due receipts) {
+	if r.over {
+		r.passed++
+	}
+	switch {
+	case r.over && r.passed%seldom != 0:
+		*r = receipts{passed: r.passed}
+	case len(r.lines) > 0 && g.mayCheck(now):
+		due, *r = *r, receipts{passed: r.passed}
+	}
+	return due
 }
 
 // others are lines of somebody else that the topic holds in the place of ours.

@@ -2,6 +2,7 @@ package ship
 
 import (
 	"bytes"
+	"errors"
 	"time"
 
 	"eventline/internal/tail"
@@ -14,6 +15,9 @@ const (
 	leastAhead = 16
 	// mostAhead bounds what may have to be compared after a crash: 16 bytes a line.
 	mostAhead = 1 << 20
+	// mostOpen is how far the numbers may run ahead of what is stored as final: where
+	// the log's file can't be synced nothing more leaves.
+	mostOpen = 8 << 20
 )
 
 // progress is how far the log is dealt with.
@@ -40,7 +44,7 @@ func (s *Shipper) now() progress {
 func (s *Shipper) snapshot() State {
 	st := State{
 		Tail: s.o.State(s.safe.frontier), Cluster: s.topic.ClusterID, Topic: s.topic.TopicID,
-		Limit: s.maxBytes, Clean: s.settled && s.clean,
+		Algorithm: algorithm, Limit: s.maxBytes, Clean: s.settled && s.clean,
 	}
 	if s.lanes == nil { // nothing was heard of the topic yet
 		st.Cluster, st.Topic, st.Clean = s.o.Stored.Cluster, s.o.Stored.Topic, s.clean
@@ -51,26 +55,32 @@ func (s *Shipper) snapshot() State {
 		m := s.safe.lanes[i]
 		st.Partitions = append(st.Partitions, LaneState{
 			ID: l.id, Epoch: l.epoch, Before: m.before, Final: max(m.final, m.before), Offset: m.offset,
-			Reserved: l.reserve(), Boot: l.boot, Left: l.left,
+			Reserved: l.reserve(m), Boot: l.boot, Left: l.left,
 		})
 	}
 	return st
 }
 
-// reserve is up to which number the next slot allows sending.
-func (l *lane) reserve() int64 {
+// reserve is up to which number the next slot, which says that m is final, allows
+// sending.
+func (l *lane) reserve(m mark) int64 {
 	if l.id < 0 || l.ahead == 0 && l.virgin() {
 		return -1 // nothing is to be sent
 	}
 	ahead := max(l.ahead, leastAhead, 2*(l.next-l.marked))
-	return max(l.reserved[1], l.loaded, l.final, l.next-1+min(ahead, mostAhead))
+	return max(l.reserved[1], l.loaded, l.final, min(l.next-1+min(ahead, mostAhead), m.final+mostOpen))
 }
 
-// reserve makes room for n more lines of a lane in both slots.
+// reserve makes room for n more lines of a lane in both slots, as far as may be.
 func (s *Shipper) reserve(l *lane, n int64) error {
+	if !s.stale && l.may() >= s.safe.lanes[l.partition].final+mostOpen {
+		return errOpen
+	}
 	l.ahead = min(max(4*l.ahead, 2*n, leastAhead), mostAhead)
 	return s.saveOrSay(true)
 }
+
+var errOpen = errors.New("too many lines are not known to be on the log's disk")
 
 // secure has the log's file synced beside the loop, and the progress of this moment
 // stored after that: what is stored as dealt with may not go with a power loss, or

@@ -33,6 +33,7 @@ type rig struct {
 
 	process *process // that runs; nil for one that nobody kills
 	fail    error    // of Save
+	unsync  error    // of Sync
 
 	group *Group // nil for one of its own
 	said  *said  // nil if nobody listens
@@ -123,6 +124,11 @@ func (r *rig) run(ctx context.Context, once bool) error {
 	}
 	s := New(Options{
 		Topic: topic, Reached: tl.Reached, Stored: stored, Boot: r.boot, Blocks: tl.Blocks(), State: tl.State, Save: r.save,
+		Sync: func(int64) error {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return r.unsync
+		},
 		Quarantine: filepath.Join(r.dir, "quarantine"),
 		Delay:      func(int) time.Duration { return time.Millisecond },
 		Class:      class, Drain: time.Minute, Log: log, Group: r.group, Idle: r.idle,
@@ -384,6 +390,47 @@ func TestFullDiskForTheStateHoldsTheLinesUntilThereIsRoom(t *testing.T) {
 	r.wantLog(0, numbered(0, 20))
 	if n := log.count("state can be stored again"); n != 1 {
 		t.Errorf("that it healed was said %d times, want once", n)
+	}
+}
+
+// What a power loss could take from the log's file is not stored as dealt with.
+func TestPositionWaitsForTheLogToBeOnDisk(t *testing.T) {
+	c := newCluster(1)
+	log := new(said)
+	r := newRig(t, c)
+	r.group = NewGroup(class, zerolog.New(log), nil)
+	r.write(numbered(0, 10))
+	p := r.start()
+	eventually(t, "the position to be stored", func() bool { return r.stored() == 9 })
+	r.mu.Lock()
+	r.unsync = errors.New("input/output error")
+	r.mu.Unlock()
+	r.write(numbered(10, 20)) // within what is reserved
+	eventually(t, "the trouble to be said", func() bool { return log.count("input/output error") == 1 })
+	eventually(t, "the lines to arrive", func() bool { return c.records(0) == 20 })
+	if got := r.stored(); got != 9 {
+		t.Errorf("line %d is stored as final, and the log's file is not synced beyond 9", got)
+	}
+	r.mu.Lock()
+	r.unsync = nil
+	r.mu.Unlock()
+	eventually(t, "the position to be stored", func() bool { return r.stored() == 19 })
+	p.stop(t)
+}
+
+// stored is the last final line of the newest state, -1 without one.
+func (r *rig) stored() int64 {
+	if s := r.last(); s != nil && len(s.Partitions) > 0 {
+		return s.Partitions[0].Final
+	}
+	return -1
+}
+
+func TestNumbersDoNotRunFarAheadOfWhatIsOnDisk(t *testing.T) {
+	l := newLane(0, LaneState{ID: 1, Final: 99, Before: 99, Reserved: 99})
+	l.next, l.marked, l.ahead = 100+mostOpen-10, 100+mostOpen-10, 1000
+	if got, most := l.reserve(mark{final: 99}), int64(99+mostOpen); got != most {
+		t.Errorf("reserved up to %d, want %d", got, most)
 	}
 }
 

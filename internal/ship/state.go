@@ -7,6 +7,10 @@ import (
 	"eventline/internal/tail"
 )
 
+// algorithm is the present rules. Whatever changes a number or partition of any line
+// makes new ones, which hold from a position on, like other settings.
+const algorithm = 1
+
 // State is what has to be known to go on after a restart, whatever ended the run
 // before. It is made durable as a whole.
 type State struct {
@@ -15,6 +19,9 @@ type State struct {
 	// Cluster and Topic are the ids of where the lines are.
 	Cluster string `json:"cluster,omitempty"`
 	Topic   string `json:"topic_id,omitempty"`
+	// Algorithm is by which rules lines were numbered: how bytes are lines, which lines
+	// have a number, and which partition each goes to.
+	Algorithm int `json:"algorithm,omitempty"`
 	// Limit is the largest batch in bytes by which lines are judged too long.
 	Limit int `json:"limit,omitempty"`
 	// Clean says that the run before ended with nothing on its way: every line that
@@ -61,6 +68,9 @@ func (s *State) Check() error {
 	}
 	if s.Limit < 0 {
 		return errors.New("limit is negative")
+	}
+	if s.Algorithm > algorithm {
+		return fmt.Errorf("lines were numbered by the rules %d of a newer version, this one knows those up to %d", s.Algorithm, algorithm)
 	}
 	return nil
 }

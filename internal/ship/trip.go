@@ -22,8 +22,7 @@ func (s *Shipper) look(l *lane) {
 		return
 	}
 	l.asking, l.sentSince = true, false
-	at, got := sight{l.id, l.epoch, l.final}, l.receipts
-	l.receipts = receipts{}
+	at, got := sight{l.id, l.epoch, l.final}, l.receipts.due(s.o.Group, time.Now())
 	go func() {
 		e := event{lane: l, kind: eventLooked, sight: at}
 		if e.topic, e.err = s.o.Topic.Identity(s.work); e.err == nil {
