@@ -203,6 +203,7 @@ func (s *Shipper) leaveOut(l *lane) {
 	}
 	l.take(1)
 	l.next++
+	l.inRow++
 	l.err = nil
 	s.metrics.cuts.Inc()
 	s.renumber(l, l.next, true)
@@ -241,6 +242,7 @@ func (s *Shipper) answered(e event) {
 			}
 		}
 		// Not when the answer came: a leader forgets an id by the time of its records.
+		l.inRow = 0
 		l.proven, l.took, l.attempts, l.disorder, l.err = true, b.sent, 0, 0, nil
 		l.used, l.limit = time.Now(), min(2*l.limit, mostLines)
 		s.count(l)
@@ -253,7 +255,7 @@ func (s *Shipper) answered(e event) {
 		// Where it was sent before, and is in the log, that shows when the leader is asked.
 		l.uncut(0)
 		l.limit, l.refused = max(len(b.lines)/2, 1), -1
-		if len(b.lines) == 1 {
+		if len(b.lines) == 1 && (l.inRow < mostRefused || s.o.Class(e.err) == TooLarge) {
 			l.refused = b.first
 		}
 	case OutOfOrder:
@@ -314,8 +316,14 @@ func (s *Shipper) again(l *lane, err error) {
 	l.err = err
 	wait := s.o.Delay(l.attempts)
 	switch s.o.Class(err) {
-	case TooLarge, Refused, Stale:
+	case TooLarge, Stale:
 		wait = 0 // it is smaller now, or nothing was wrong
+	case Refused:
+		if l.inRow < mostRefused {
+			wait = 0
+			break
+		}
+		s.o.Group.fails(s, err, wait) // it is not the lines
 	default:
 		s.o.Group.fails(s, err, wait)
 	}

@@ -169,6 +169,8 @@ func (g *Group) wording(err error) string {
 	switch g.class(err) {
 	case TopicMissing:
 		return "topic missing, lines wait in the log file"
+	case Refused:
+		return "kafka refuses the lines, they wait in the log file"
 	case Authorization:
 		return "a right is missing, lines wait in the log file"
 	case Timestamp:

@@ -58,6 +58,7 @@ type lane struct {
 	flying  []*batch // handed to the session, in order; answers come in this order
 	unsent  int      // the last so many of window have to be sent (again)
 	limit   int      // most lines of a batch; shrinks after a refusal for size
+	inRow   int      // lines that were left out with nothing taken between
 	refused int64    // a line that the leader refused, alone; -1 if none
 
 	receipts  receipts // to be held against the topic

@@ -15,6 +15,11 @@ import (
 	"eventline/internal/tail"
 )
 
+// mostRefused is how many lines in a row, with none that was taken between, go to the
+// quarantine for their content. After that it is the topic that takes no lines (a
+// compacted one takes none without a key), and they wait.
+const mostRefused = 100
+
 // refusal is a line that no broker takes: longer than the topic's limit, or
 // refused for its size. Its bytes are kept in a file of its own, and only when
 // they are on disk is the line dealt with.

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/rs/zerolog"
 )
 
 // unstored puts back the state that was durable before a run, with what that run
@@ -265,6 +267,33 @@ func TestLineThatWasLeftOutStaysInTheQuarantine(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(r.dir, "quarantine", fmt.Sprintf("0-%d", 123*12))); err != nil {
 		t.Error(err)
 	}
+}
+
+// A topic that takes no line at all does not empty the log into the quarantine.
+func TestTopicThatTakesNoLinesIsWaitedFor(t *testing.T) {
+	c := newCluster(1)
+	c.fault = func(_ int32, _ Batch, appended bool) error {
+		if appended {
+			return nil
+		}
+		return refusedError(Refused)
+	}
+	r := newRig(t, c)
+	log := new(said)
+	r.group = NewGroup(class, zerolog.New(log), nil)
+	r.write(numbered(0, 1000))
+	p := r.start()
+	eventually(t, "it to be said", func() bool { return log.count("kafka refuses the lines") > 0 })
+	kept, err := os.ReadDir(filepath.Join(r.dir, "quarantine"))
+	if err != nil || len(kept) != mostRefused {
+		t.Errorf("quarantine: got %d lines, %v; want %d", len(kept), err, mostRefused)
+	}
+	c.mu.Lock()
+	c.fault = nil
+	c.mu.Unlock()
+	eventually(t, "the rest to arrive", func() bool { return c.records(0) == 1000-mostRefused })
+	p.stop(t)
+	r.wantLog(0, numbered(mostRefused, 1000))
 }
 
 func TestSequencesGoOnBehindTheLargest(t *testing.T) {
