@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 )
 
@@ -95,6 +96,10 @@ func newRun(app App, env Environment) *cobra.Command {
 func newCheck(app App, env Environment) *cobra.Command {
 	cmd := &cobra.Command{Use: "check", Short: "Check the settings: every problem at once, exit 78 if there is one", Args: cobra.NoArgs}
 	read := settingsFlags(cmd, app, env)
+	connect := new(bool)
+	if app.Reach != nil {
+		connect = cmd.Flags().Bool("connect", false, "also ask Kafka: is the topic there, and are the rights given")
+	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := read(); err != nil {
 			return err
@@ -103,6 +108,13 @@ func newCheck(app App, env Environment) *cobra.Command {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: %s\n", app.Name, w)
 		}
 		fmt.Fprintln(cmd.OutOrStdout(), "settings are good")
+		if !*connect {
+			return nil
+		}
+		if err := app.Reach(cmd.Context(), Process{Name: app.Name, Log: zerolog.Nop(), Notify: Systemd(), Environment: env}); err != nil {
+			return err
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), "kafka is reached, the topic is there and every right is given")
 		return nil
 	}
 	return cmd

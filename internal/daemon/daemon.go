@@ -63,6 +63,9 @@ type App struct {
 	// Run does the work until ctx ends. It returns nil when it was stopped in
 	// good order.
 	Run func(ctx context.Context, p Process) error
+	// Reach asks those that the process works with whether they will do their part, for
+	// check --connect; nil if there is nobody to ask. Its error may be several, joined.
+	Reach func(ctx context.Context, p Process) error
 	// Commands are added beside the ones every command has.
 	Commands []*cobra.Command
 }

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"strings"
 
@@ -55,6 +56,29 @@ func (t *Topic) Identity(ctx context.Context) (Description, error) {
 		return Description{}, err
 	}
 	return Description{ClusterID: cl.id, TopicID: topicID(meta), Partitions: int32(len(meta.Partitions))}, nil
+}
+
+// Missing asks which of the rights that shipping takes on the topic are not given:
+// READ, WRITE and DESCRIBE. Each is an Error of class Authorization that names the
+// command. It needs no right itself but DESCRIBE, appends nothing, and finds none
+// missing where the broker does not tell (before Kafka 2.3).
+func (t *Topic) Missing(ctx context.Context) (missing []error, err error) {
+	_, meta, err := t.client.topic(ctx, t.name)
+	if ClassOf(err) == Authorization {
+		return []error{err}, nil
+	}
+	if err != nil || meta.TopicAuthorizedOperations == math.MinInt32 {
+		return nil, err
+	}
+	for _, right := range []struct {
+		operation sarama.AclOperation
+		question  question
+	}{{sarama.AclOperationWrite, toProduce}, {sarama.AclOperationRead, toRecall}} {
+		if meta.TopicAuthorizedOperations&(1<<right.operation) == 0 {
+			missing = append(missing, t.client.refusal(right.question, t.name, "", sarama.ErrTopicAuthorizationFailed, nil))
+		}
+	}
+	return missing, nil
 }
 
 func topicID(meta *sarama.TopicMetadata) string {

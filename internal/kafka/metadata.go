@@ -24,6 +24,7 @@ func (c *Client) metadata(ctx context.Context, topics ...string) (*cluster, erro
 	err := c.any(ctx, func(cn *conn) error {
 		req := sarama.NewMetadataRequest(c.conf.Version, topics)
 		req.AllowAutoTopicCreation = false
+		req.IncludeTopicAuthorizedOperations = len(topics) == 1 && req.Version >= 8
 		resp, err := cn.GetMetadata(req)
 		if err != nil {
 			return err

@@ -359,6 +359,30 @@ func realRights(t *testing.T, r *realCluster) {
 	run := join(t, c, g, h)
 	kafkatest.WaitFor(t, "the refusal to be told", func() bool { return ClassOf(h.err()) == Authorization })
 	_ = run.end()
+
+	// Each right is named that is not given, and none that is.
+	wantMissing := func(rights ...string) {
+		t.Helper()
+		kafkatest.WaitFor(t, "the rights to be known to the broker", func() bool {
+			missing, err := topic.Missing(within(t))
+			if err != nil || len(missing) != len(rights) {
+				return false
+			}
+			for i, right := range rights {
+				if ClassOf(missing[i]) != Authorization || !strings.Contains(missing[i].Error(), "--allow-principal User:me --operation "+right) {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	wantMissing("Describe")
+	kafkatest.Allow(t, r.Addr(), "User:me", "forbidden", kmsg.ACLOperationDescribe)
+	wantMissing("Write", "Read")
+	kafkatest.Allow(t, r.Addr(), "User:me", "forbidden", kmsg.ACLOperationWrite)
+	wantMissing("Read")
+	kafkatest.Allow(t, r.Addr(), "User:me", "forbidden", kmsg.ACLOperationRead)
+	wantMissing()
 }
 
 func realDeaths(t *testing.T, r *realCluster) {

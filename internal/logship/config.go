@@ -128,5 +128,6 @@ func Command() daemon.App {
 			}
 			return app.Run(ctx)
 		},
+		Reach: func(ctx context.Context, p daemon.Process) error { return reach(ctx, cfg, p) },
 	}
 }
