@@ -21,7 +21,7 @@ ALLTAGS     := kafka,root,python,host,torture
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-root test-python race fmt lint lint-all fuzz bench torture kafka-test \
+.PHONY: help build run test test-root test-python race fmt lint lint-all fuzz bench bench-kafka torture kafka-test \
 	package package-test ansible-test up down logs ps topic clean ci distclean
 
 help: ## list the commands
@@ -73,6 +73,10 @@ fuzz: ## run every fuzz target FUZZTIME, a number of executions
 
 bench: ## run the benchmarks (BENCH=pattern)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKGS)
+
+bench-kafka: ## ship files to Apache Kafka 3.6.2 (needs Java 17, Maven)
+	packaging/kafka/fetch
+	$(GO) test -tags kafka -run '^$$' -bench FileToKafka -benchmem ./internal/logship
 
 torture: ## write, rotate and kill -9 the reader for MINUTES, audit every byte (TORTURE=flags)
 	$(GO) test -tags torture -count=1 -v -timeout 24h -run '^TestTorture$$' ./internal/torture -minutes $(MINUTES) $(TORTURE)
