@@ -6,6 +6,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"eventline/internal/broker"
 	"eventline/internal/kafka"
 	"eventline/internal/kafka/kafkatest"
 	"eventline/internal/ship"
@@ -42,14 +43,27 @@ func behind(addr string) shiptest.Cluster {
 }
 
 // The embedded broker keeps the rules as well, but for two: it never tells what it
-// holds of an idempotent producer, and one that it does not know has to begin at 0.
+// holds of an idempotent producer, and one that it does not know has to begin at 0. It
+// is ended in good order: what it forgets when it is killed is a limit of its own.
 func TestRouteConformsOnTheEmbeddedBroker(t *testing.T) {
-	k := kafkatest.Start(t)
-	c := behind(k.Addr)
+	dir, listen := t.TempDir(), "127.0.0.1:0"
+	var b *broker.Broker
+	start := func(t *testing.T) {
+		var err error
+		if b, err = broker.New(broker.Options{Listen: listen, DataDir: dir, Log: zerolog.Nop()}); err != nil {
+			t.Fatal(err)
+		}
+		listen = b.Addr()
+	}
+	start(t)
+	t.Cleanup(func() { _ = b.Close() })
+	c := behind(b.Addr())
 	c.BeginsAtZero = true
-	c.Restart = func(*testing.T) {
-		k.Stop()
-		k.Start()
+	c.Restart = func(t *testing.T) {
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		start(t)
 	}
 	shiptest.Conform(t, c)
 }

@@ -74,6 +74,7 @@ func (t *Tail) begins(g *generation, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	g.begun, g.anew = true, false
+	last := g.number
 	for _, x := range t.gens {
 		if x.ended || x.number < g.number {
 			continue
@@ -82,6 +83,10 @@ func (t *Tail) begins(g *generation, now time.Time) {
 			break
 		}
 		x.begun, x.anew = true, false
+		last = x.number
+	}
+	if last > t.goal.lost {
+		t.goal.lost = -1 // that something else comes next is decided
 	}
 	t.decide(Begun, g, now)
 }
@@ -110,9 +115,6 @@ func (t *Tail) endsNow(g *generation) bool {
 // decide hands a decision about g out, before anything that rests on it.
 func (t *Tail) decide(kind DecisionKind, g *generation, now time.Time) {
 	at := Position{g.number, g.offset}
-	if g.number > t.goal.lost {
-		t.goal.lost = -1
-	}
 	t.pending = &Block{
 		Start: at, End: at, Read: now, buf: clone(g.before),
 		Decision: &Decision{Kind: kind, Position: at, File: g.name},

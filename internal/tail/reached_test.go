@@ -247,6 +247,35 @@ func TestNotReachedWhileTheFileOfThePositionIsNotFound(t *testing.T) {
 	k.reached()
 }
 
+// One decision serves all files of a backlog, so it is also the one that comes after a
+// loss in the middle of them.
+func TestLossInTheMiddleOfABacklogIsGivenUpWithItsDecision(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 1000))
+	first := looked(t, f, small(t, f))
+	now := time.Now()
+	first.look(now, false)
+	var at Mark
+	for range 2 { // the decision, and some lines
+		first.step(now)
+		b := first.pending
+		at = b.Mark(b.End.Offset, at.Before)
+		b.Release()
+		first.handedOver()
+	}
+	for i, name := range []string{".4", ".3", ".2", ".1"} {
+		f.rotate(name)
+		f.write(numbered(1000+10*i, 1010+10*i))
+	}
+	must(t, os.Truncate(f.path, 0))
+	first.look(now, false)
+	cfg := small(t, f)
+	s := first.State(at)
+	cfg.State = &s
+	must(t, os.Remove(f.path+".2"))
+	takerOf(t, cfg).until(numbered(0, 1000)[at.Offset:] + numbered(1000, 1010) + numbered(1020, 1030))
+}
+
 func TestDecidedLastLineBelongsToTheGoal(t *testing.T) {
 	f := newFolder(t)
 	f.write(numbered(0, 10) + "unfinished")
