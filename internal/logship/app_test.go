@@ -164,7 +164,7 @@ func wantLines(t *testing.T, got []string, text string) {
 	}
 }
 
-func broker(t *testing.T) *kafkatest.Fake {
+func fakeBroker(t *testing.T) *kafkatest.Fake {
 	t.Helper()
 	k := kafkatest.Start(t)
 	kafkatest.CreateTopic(t, k.Addr, "events", 1)
@@ -172,7 +172,7 @@ func broker(t *testing.T) *kafkatest.Fake {
 }
 
 func TestLinesArriveByteForByte(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	r := newRig(t, k.Addr)
 	text := "first\n\nwith\x00NUL\nbad \xff\xfe utf-8\nwith CR\r\n" + strings.Repeat("x", 900<<10) + "\nlast\n"
 	r.write(text)
@@ -182,7 +182,7 @@ func TestLinesArriveByteForByte(t *testing.T) {
 }
 
 func TestOnceSendsNothingTwice(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	r := newRig(t, k.Addr)
 	for i := range 5 {
 		r.write(numbered(i*100, i*100+100))
@@ -192,7 +192,7 @@ func TestOnceSendsNothingTwice(t *testing.T) {
 }
 
 func TestUnfinishedLineWaitsForItsEnd(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	r := newRig(t, k.Addr)
 	r.write("one\ntw")
 	r.once()
@@ -202,7 +202,7 @@ func TestUnfinishedLineWaitsForItsEnd(t *testing.T) {
 }
 
 func TestRotationIsFollowedWhileItRuns(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	r := newRig(t, k.Addr)
 	r.write(numbered(0, 100))
 	r.start()
@@ -217,7 +217,7 @@ func TestRotationIsFollowedWhileItRuns(t *testing.T) {
 }
 
 func TestRotationIsFollowedWhileItIsDown(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	r := newRig(t, k.Addr)
 	r.write(numbered(0, 100))
 	r.once()
@@ -232,7 +232,7 @@ func TestRotationIsFollowedWhileItIsDown(t *testing.T) {
 }
 
 func TestRotatedLogThatIsStillWrittenIsReadToItsEnd(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	r := newRig(t, k.Addr)
 	r.write(numbered(0, 10))
 	old, err := os.OpenFile(r.log(), os.O_WRONLY|os.O_APPEND, 0)
@@ -251,7 +251,7 @@ func TestRotatedLogThatIsStillWrittenIsReadToItsEnd(t *testing.T) {
 }
 
 func TestLogBeforeTheFirstStartCanBeLeftOut(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	r := newRig(t, k.Addr)
 	r.cfg.From = "end"
 	r.write(numbered(0, 100) + "line 00")
@@ -275,7 +275,7 @@ func TestMissingFileFolderAndTopicAreWaitedFor(t *testing.T) {
 }
 
 func TestDirectoryInPlaceOfTheLogIsSaidAndHeals(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	r := newRig(t, k.Addr)
 	seen := make(chan string, 1000)
 	r.notify = daemon.NewNotifier(func(s string) { seen <- s })
@@ -300,7 +300,7 @@ func TestDirectoryInPlaceOfTheLogIsSaidAndHeals(t *testing.T) {
 }
 
 func TestBrokerThatDiesLosesNothing(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	r := newRig(t, k.Addr)
 	r.start()
 	for i := range 5 {
@@ -338,7 +338,7 @@ func TestSeveralPartitionsGetEveryLineOnce(t *testing.T) {
 }
 
 func TestLineTheTopicDoesNotTakeGoesToQuarantine(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	r := newRig(t, k.Addr)
 	big, huge := bytes.Repeat([]byte("b"), 2<<20), bytes.Repeat([]byte("h"), 9<<20)
 	r.write("one\n" + string(big) + "\ntwo\n" + string(huge) + "\nthree\n")
@@ -353,7 +353,7 @@ func TestLineTheTopicDoesNotTakeGoesToQuarantine(t *testing.T) {
 }
 
 func TestLogThatBeginsWithALineTooLongToHold(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	r := newRig(t, k.Addr)
 	huge := strings.Repeat("h", 9<<20)
 	r.write(huge + "\n" + huge + "\nlast\n")
@@ -366,7 +366,7 @@ func TestLogThatBeginsWithALineTooLongToHold(t *testing.T) {
 }
 
 func TestSecondLogshipOnOneStateIsRefused(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	r := newRig(t, k.Addr)
 	r.start()
 	_, err := New(r.cfg, r.process())
@@ -377,7 +377,7 @@ func TestSecondLogshipOnOneStateIsRefused(t *testing.T) {
 }
 
 func TestStateThatCannotBeTrustedIsRefused(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	for name, damage := range map[string]func(path string) error{
 		"empty":     func(p string) error { return os.Truncate(p, 0) },
 		"truncated": func(p string) error { return os.Truncate(p, 20) },
@@ -407,7 +407,7 @@ func TestStateThatCannotBeTrustedIsRefused(t *testing.T) {
 }
 
 func TestDamagedSlotIsPassedOverAndNothingIsSentAgain(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	r := newRig(t, k.Addr)
 	for i := range 4 {
 		r.write(numbered(i*10, i*10+10))
@@ -441,7 +441,7 @@ func stat(t *testing.T, path string) os.FileInfo {
 
 // With Once what can be read is sent, and what can't be is an error.
 func TestOnceSendsWhatItReadBeforeItFails(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	r := newRig(t, k.Addr)
 	r.write(numbered(0, 10_000))
 	r.rename(r.log(), r.log()+".1")
@@ -476,7 +476,7 @@ func TestLogThatIsGoneBeforeTheFirstAckIsMissed(t *testing.T) {
 	}
 	r.write(numbered(100, 200))
 	var said bytes.Buffer
-	k := broker(t)
+	k := fakeBroker(t)
 	r.cfg.Brokers, r.cfg.Once = []string{k.Addr}, true
 	app, err := New(r.cfg, daemon.Process{Name: "logship", Log: zerolog.New(zerolog.SyncWriter(&said))})
 	if err != nil {

@@ -31,7 +31,7 @@ func limitDescriptors() {
 // itself to send and to store.
 func TestTwoHundredLogsWithAHundredDescriptors(t *testing.T) {
 	const logs, lines = 200, 20
-	k := broker(t)
+	k := fakeBroker(t)
 	l := newLogs(t, k.Addr, "*.log")
 	want := make(map[string]int)
 	for i := range logs {

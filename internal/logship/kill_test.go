@@ -120,7 +120,7 @@ func counted(t *testing.T, k *kafkatest.Fake) map[string]int {
 }
 
 func TestRotationAtSpeedLosesAndRepeatsNothing(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	r := newRig(t, k.Addr)
 	r.start()
 	w := r.writing(50 * time.Millisecond)
@@ -133,7 +133,7 @@ func TestRotationAtSpeedLosesAndRepeatsNothing(t *testing.T) {
 // topic once, and in order.
 func TestKilledLogshipLosesAndRepeatsNothing(t *testing.T) {
 	const kills = 6
-	k := broker(t)
+	k := fakeBroker(t)
 	r := newRig(t, k.Addr)
 	w := r.writing(100 * time.Millisecond)
 	for range kills {
@@ -150,7 +150,7 @@ func TestKilledLogshipLosesAndRepeatsNothing(t *testing.T) {
 }
 
 func TestSecondProcessOnOneStateExits78(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	r := newRig(t, k.Addr)
 	r.start()
 	c := r.child()

@@ -127,7 +127,7 @@ func hurry(t *testing.T) {
 }
 
 func TestTwoLogsIntoOneTopic(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	l := newLogs(t, k.Addr, "a.log", "b.log")
 	l.add("a.log", 0, 3000)
 	l.add("b.log", 0, 2000)
@@ -141,7 +141,7 @@ func TestTwoLogsIntoOneTopic(t *testing.T) {
 }
 
 func TestPatternsInFoldersAndNames(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	l := newLogs(t, k.Addr, "*/log/[a-m]*.log", "single.log")
 	for _, name := range []string{"x/log/a.log", "y/log/b1.log", "single.log"} {
 		l.add(name, 0, 10)
@@ -158,7 +158,7 @@ func TestPatternsInFoldersAndNames(t *testing.T) {
 
 func TestFilesAppearVanishAndComeBack(t *testing.T) {
 	hurry(t)
-	k := broker(t)
+	k := fakeBroker(t)
 	l := newLogs(t, k.Addr, "*.log")
 	l.add("a.log", 0, 10)
 	l.start()
@@ -220,7 +220,7 @@ func (l *logs) isDone(name string) {
 }
 
 func TestRotationOfOneWhileAnotherIsIdle(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	l := newLogs(t, k.Addr, "*")
 	l.add("busy.log", 0, 100)
 	l.add("idle.log", 0, 5)
@@ -237,7 +237,7 @@ func TestRotationOfOneWhileAnotherIsIdle(t *testing.T) {
 }
 
 func TestRestartResumesEach(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	l := newLogs(t, k.Addr, "*.log")
 	want := make(map[string]int)
 	for i := range 4 {
@@ -263,7 +263,7 @@ func TestRestartResumesEach(t *testing.T) {
 // What the version before stored for its one log is where this one goes on, also
 // when it is started a second time.
 func TestUpgradeSendsNothingTwice(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	l := newLogs(t, k.Addr, "a.log")
 	l.add("a.log", 0, 10)
 	l.once()
@@ -285,7 +285,7 @@ func TestUpgradeSendsNothingTwice(t *testing.T) {
 }
 
 func TestStateOfAnotherLogIsLeftAlone(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	l := newLogs(t, k.Addr, "a.log")
 	l.add("a.log", 0, 10)
 	l.once()
@@ -302,7 +302,7 @@ func TestStateOfAnotherLogIsLeftAlone(t *testing.T) {
 // not sent; one of which nothing is left is missed.
 func TestLogThatWentWhileNobodyLooked(t *testing.T) {
 	hurry(t)
-	k := broker(t)
+	k := fakeBroker(t)
 	l := newLogs(t, k.Addr, "*.log")
 	for _, name := range []string{"rotated.log", "removed.log", "here.log"} {
 		l.add(name, 0, 10)
@@ -322,7 +322,7 @@ func TestLogThatWentWhileNobodyLooked(t *testing.T) {
 }
 
 func TestStateOfAnotherTopicIsRefused(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	l := newLogs(t, k.Addr, "*.log")
 	l.add("a.log", 0, 10)
 	l.once()
@@ -333,7 +333,7 @@ func TestStateOfAnotherTopicIsRefused(t *testing.T) {
 }
 
 func TestPatternWithoutAMatchIsSaidOnceAndWaitedFor(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	l := newLogs(t, k.Addr, "later/*.log")
 	status := make(chan string, 1000)
 	l.notify = daemon.NewNotifier(func(s string) { status <- s })
@@ -349,7 +349,7 @@ func TestPatternWithoutAMatchIsSaidOnceAndWaitedFor(t *testing.T) {
 }
 
 func TestWhatIsNoLogIsRefusedByNameAndTheRestGoesOn(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	l := newLogs(t, k.Addr, "*")
 	l.add("a.log", 0, 10)
 	l.must(unix.Mkfifo(l.path("fifo"), 0o600))
@@ -378,7 +378,7 @@ func TestWhatIsNoLogIsRefusedByNameAndTheRestGoesOn(t *testing.T) {
 func TestStartInTheMiddleOfARotation(t *testing.T) {
 	hurry(t)
 	lonely = time.Hour
-	k := broker(t)
+	k := fakeBroker(t)
 	l := newLogs(t, k.Addr, "*")
 	l.must(os.WriteFile(l.path("a.log.1"), []byte(linesOf("a.log", 0, 10)), 0o600))
 	l.must(os.WriteFile(l.path("b"), []byte(linesOf("b", 0, 10)), 0o600))
@@ -390,7 +390,7 @@ func TestStartInTheMiddleOfARotation(t *testing.T) {
 
 func TestFileThatLooksRotatedAndStandsAloneIsALog(t *testing.T) {
 	hurry(t)
-	k := broker(t)
+	k := fakeBroker(t)
 	l := newLogs(t, k.Addr, "*")
 	l.add("job.20261122", 0, 10)
 	l.start()
@@ -399,7 +399,7 @@ func TestFileThatLooksRotatedAndStandsAloneIsALog(t *testing.T) {
 
 // With from: end only what is there at the very first start is passed over.
 func TestFromEndIsOnlyForWhatIsThereAtTheFirstStart(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	l := newLogs(t, k.Addr, "*.log")
 	l.cfg.From = "end"
 	l.must(os.WriteFile(l.path("a.log"), []byte("old\n"), 0o600))
@@ -419,7 +419,7 @@ func TestFromEndIsOnlyForWhatIsThereAtTheFirstStart(t *testing.T) {
 
 // One position after the other is given up, a week after its log went.
 func TestPositionOfAGoneLogIsKeptForAWeek(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	l := newLogs(t, k.Addr, "*.log")
 	for _, name := range []string{"gone.log", "here.log", "rotated.log"} {
 		l.add(name, 0, 10)
@@ -448,7 +448,7 @@ func TestPositionOfAGoneLogIsKeptForAWeek(t *testing.T) {
 
 // One log that can't be read is told, and does not make the whole not ready.
 func TestStatusSumsUp(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	l := newLogs(t, k.Addr, "a.log", "b*.log", "folder", "none*")
 	l.must(os.Mkdir(l.path("folder"), 0o700))
 	l.add("a.log", 0, 10)

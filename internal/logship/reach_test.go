@@ -21,7 +21,7 @@ func checkConnected(broker, topic string) (code int, out string) {
 }
 
 func TestCheckAsksKafka(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	kafkatest.CreateTopic(t, k.Addr, "compacted", 1, "cleanup.policy", "compact")
 	for _, c := range []struct {
 		name, addr, topic string

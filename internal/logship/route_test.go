@@ -44,7 +44,7 @@ func asked(k *kafkatest.Fake, key kmsg.Key) *atomic.Int64 {
 }
 
 func TestTopicIsDescribedOnceForAll(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	configs := asked(k, kmsg.DescribeConfigs)
 	r := routeTo(t, k.Addr)
 	var all sync.WaitGroup
@@ -93,7 +93,7 @@ func send(a ship.Appender, id int64, sequence int32) error {
 }
 
 func TestConnectionIsSharedAndEndsWithItsLastUser(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	r := routeTo(t, k.Addr)
 	var users []ship.Appender
 	for range 10 {
@@ -130,7 +130,7 @@ func TestConnectionIsSharedAndEndsWithItsLastUser(t *testing.T) {
 
 // What the broker says of one log's batch says nothing of another's.
 func TestRefusalOfOneIsNotTakenForAnothers(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	r := routeTo(t, k.Addr)
 	a, errA := r.Open(t.Context(), 0)
 	b, errB := r.Open(t.Context(), 0)
@@ -163,7 +163,7 @@ func TestRefusalOfOneIsNotTakenForAnothers(t *testing.T) {
 // comes once, in the order of its log, and nothing is taken for too large that is
 // not.
 func TestManyLogsOnFaultyConnections(t *testing.T) {
-	k := broker(t)
+	k := fakeBroker(t)
 	l := newLogs(t, k.Addr, "*.log")
 	codes := []int16{kerr.NotLeaderForPartition.Code, kerr.NotEnoughReplicas.Code, kerr.RequestTimedOut.Code}
 	var mu sync.Mutex
