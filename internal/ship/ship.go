@@ -114,7 +114,7 @@ type Shipper struct {
 	stale   bool     // lines got other numbers since
 	version int      // of the numbers
 	syncing bool     // the log
-	reading int64    // generation of the last line that was taken
+	reading int64    // generation that lines are taken from; -1 before the first
 
 	view view
 }
@@ -138,7 +138,7 @@ func New(o Options) *Shipper {
 	}
 	return &Shipper{
 		o: o, metrics: o.Group.metrics, events: make(chan event, roomForEach),
-		clean: o.Stored.Clean, maxBytes: o.Stored.Limit, saved: time.Now(),
+		clean: o.Stored.Clean, maxBytes: o.Stored.Limit, saved: time.Now(), reading: beginsIn(o.Stored.Tail),
 	}
 }
 

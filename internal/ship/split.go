@@ -8,18 +8,21 @@ func (s *Shipper) take() {
 	if b == nil {
 		return
 	}
-	if b.Decision != nil {
+	if b.Decision != nil || s.reading >= 0 && b.Start.Generation != s.reading {
 		// Lines before it may be unsafe still; then the state at this block can't
 		// be the durable one yet.
-		if len(s.order.chunks) > 0 || !s.pastClaims() {
+		if s.lanes == nil && !s.clean || len(s.order.chunks) > 0 || !s.pastClaims() {
 			return
 		}
 		if s.saveStart(b) != nil {
 			return // said, and tried again, with the next tick
 		}
-		b.Release()
-		s.hold = nil
-		return
+		s.reading = b.Start.Generation
+		if b.Decision != nil {
+			b.Release()
+			s.hold = nil
+			return
+		}
 	}
 	if !s.stored {
 		// From now on the log's files are known to the next run, whatever becomes
@@ -36,8 +39,18 @@ func (s *Shipper) take() {
 		return
 	}
 	s.hold = nil
-	s.reading = b.End.Generation
+	s.reading = b.Start.Generation
 	s.split(b)
+}
+
+// beginsIn is the generation in which reading goes on, -1 if there is none yet.
+func beginsIn(s tail.State) int64 {
+	for _, g := range s.Generations {
+		if !g.Done {
+			return g.Number
+		}
+	}
+	return -1
 }
 
 // saveStart makes the beginning of b, before which everything is final, durable.
