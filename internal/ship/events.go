@@ -148,6 +148,7 @@ func (s *Shipper) opened(e event) {
 	l.used, l.seen, l.proven = time.Now(), time.Now(), false
 	if l.virgin() {
 		l.boot = s.o.Boot
+		s.safe.lanes[l.partition].offset = f.offset // of a numbering of which nothing was stored yet
 	}
 	switch {
 	case s.stopping:

@@ -119,7 +119,9 @@ func newLane(partition int32, st LaneState) *lane {
 }
 
 // noNumbering is the state of a lane that has sent nothing.
-func noNumbering() LaneState { return LaneState{ID: -1, Before: -1, Final: -1, Reserved: -1} }
+func noNumbering() LaneState {
+	return LaneState{ID: -1, Before: -1, Final: -1, Offset: -1, Reserved: -1}
+}
 
 // virgin tells whether nothing of the numbering can ever have been sent.
 func (l *lane) virgin() bool {
