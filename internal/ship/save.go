@@ -86,7 +86,7 @@ var errOpen = errors.New("too many lines are not known to be on the log's disk")
 // stored after that: what is stored as dealt with may not go with a power loss, or
 // the lines that the writer puts in its place would count as dealt with.
 func (s *Shipper) secure() {
-	if s.syncing || !s.order.moved || s.lanes == nil {
+	if s.syncing || !s.order.moved || s.lanes == nil || !s.stored {
 		return
 	}
 	e := event{kind: eventSynced, progress: s.now(), version: s.version}

@@ -8,6 +8,9 @@ func (s *Shipper) take() {
 	if b == nil {
 		return
 	}
+	if !s.stored {
+		s.order.frontier = b.Mark(b.Start.Offset, s.order.frontier.Before)
+	}
 	if b.Decision != nil || s.reading >= 0 && b.Start.Generation != s.reading {
 		// Lines before it may be unsafe still; then the state at this block can't
 		// be the durable one yet.
