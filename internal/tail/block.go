@@ -32,6 +32,15 @@ type Block struct {
 	pool *claim // nil if buf is not of it
 }
 
+// NewBlock returns a block of whole lines that begins at a position: for whoever
+// stands in for a Tail. It keeps data.
+func NewBlock(start Position, data []byte) *Block {
+	return &Block{
+		Data: data, Start: start, End: Position{start.Generation, start.Offset + int64(len(data))},
+		Lines: bytes.Count(data, []byte("\n")), Read: time.Now(), buf: data,
+	}
+}
+
 // Mark returns the mark at offset, which must lie between Start and End, after a
 // newline or at either of them. It uses the memory of before for Mark.Before if
 // that is large enough.
