@@ -5,6 +5,7 @@ import (
 	"math/rand"
 	"slices"
 	"sync"
+	"time"
 )
 
 // leaders are partitions as their leaders and followers have them, for histories: what
@@ -314,6 +315,13 @@ func (p *partition) store(b Batch) (int64, error) {
 	return k.BaseOffset, nil
 }
 
+// takes is how long a request does.
+func (l *leaders) takes() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Duration(l.rnd.Intn(200)) * time.Millisecond
+}
+
 // toLeader is a connection.
 type toLeader struct {
 	leaders   *leaders
@@ -373,6 +381,7 @@ func (k *toLeader) serve() {
 			call.done(-1, broken)
 			continue
 		}
+		time.Sleep(k.leaders.takes())
 		base, err := k.leaders.append(k.partition, k.epoch, call.b)
 		if err != nil && class(err) == "other" {
 			broken = err
