@@ -93,7 +93,7 @@ func (k *Real) ZooKeeperAddr() string { return fmt.Sprintf("127.0.0.1:%d", k.zoo
 // StartZooKeeper starts ZooKeeper on the data it left.
 func (k *Real) StartZooKeeper(t testing.TB) {
 	t.Helper()
-	k.zookeeper = k.java(t, "zookeeper", "128m", "org.apache.zookeeper.server.quorum.QuorumPeerMain", k.zooSettings)
+	k.zookeeper = k.java(t, "zookeeper", "zookeeper", "128m", "org.apache.zookeeper.server.quorum.QuorumPeerMain", k.zooSettings)
 	k.await(t, k.zookeeper, func() bool { return listens(k.zooPort) })
 }
 
@@ -104,7 +104,7 @@ func (k *Real) StartBroker(t testing.TB) {
 	t.Helper()
 	deadline := time.Now().Add(bootPatience)
 	for {
-		k.broker = k.java(t, "kafka", "512m", "kafka.Kafka", k.settings)
+		k.broker = k.java(t, "kafka", "kafka", "512m", "kafka.Kafka", k.settings)
 		up := k.until(deadline, k.broker, func() bool { return started(k.broker.log) && listens(k.kafkaPort) })
 		if up {
 			return
@@ -119,7 +119,8 @@ func (k *Real) StartBroker(t testing.TB) {
 // port listens before that.
 func started(path string) bool {
 	data, err := os.ReadFile(path)
-	return err == nil && bytes.Contains(data, []byte("started (kafka.server.KafkaServer)"))
+	return err == nil && (bytes.Contains(data, []byte("started (kafka.server.KafkaServer)")) ||
+		bytes.Contains(data, []byte("Kafka Server started (kafka.server.KafkaRaftServer)")))
 }
 
 // KillBroker is kill -9 of the broker. Killing a dead one is fine.
@@ -150,9 +151,9 @@ func (p *process) kill(t testing.TB) {
 	<-p.done
 }
 
-// java starts a JVM whose end is the test's at the latest: the kernel kills it
-// when the test's process dies.
-func (k *Real) java(t testing.TB, name, heap, class, settings string) *process {
+// java starts a JVM on a folder of jars whose end is the test's at the latest: the
+// kernel kills it when the test's process dies.
+func (k *Real) java(t testing.TB, name, jars, heap, class string, args ...string) *process {
 	t.Helper()
 	p := &process{name: name, log: filepath.Join(k.dir, name+".log"), done: make(chan struct{})}
 	out, err := os.Create(p.log)
@@ -160,14 +161,16 @@ func (k *Real) java(t testing.TB, name, heap, class, settings string) *process {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	p.cmd = exec.Command("java", "-Xmx"+heap, "-Xms"+heap, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
-		"-Dlog4j.configuration=file:"+k.write(t, "log4j.properties",
+	args = append([]string{"-cp", filepath.Join(k.libs, jars, "*"), class}, args...)
+	p.cmd = exec.Command("java", append([]string{
+		"-Xmx" + heap, "-Xms" + heap, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+		"-Dlog4j.configuration=file:" + k.write(t, "log4j.properties",
 			"log4j.rootLogger=INFO, stdout",
 			"log4j.appender.stdout=org.apache.log4j.ConsoleAppender",
 			"log4j.appender.stdout.layout=org.apache.log4j.PatternLayout",
 			"log4j.appender.stdout.layout.ConversionPattern=[%d] %p %m (%c)%n"),
 		"-Dlogback.configurationFile=none",
-		"-cp", filepath.Join(k.libs, name, "*"), class, settings)
+	}, args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
@@ -243,7 +246,7 @@ func libs(t testing.TB) string {
 		}
 		dir = filepath.Join(filepath.Dir(strings.TrimSpace(string(out))), ".cache", "kafka")
 	}
-	for _, name := range []string{"kafka", "zookeeper"} {
+	for _, name := range []string{"kafka", "zookeeper", "kraft"} {
 		if _, err := os.Stat(filepath.Join(dir, name, "complete")); err != nil {
 			t.Fatalf("no jars of %s in %s: run packaging/kafka/fetch", name, dir)
 		}
