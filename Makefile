@@ -12,6 +12,10 @@ PKGS        ?= ./...
 # fail a target with "context deadline exceeded" and no input (go.dev/issue/75804).
 FUZZTIME    ?= 100000x
 BENCH       ?= .
+# What `make torture-kafka` does.
+CLUSTER     ?= single
+RUNS        ?= 1
+LINES       ?= 300000
 # How long `make torture` takes. Below 5 each rotation style runs once; 20 runs all
 # rates, writers and intervals, on disk and in memory.
 MINUTES     ?= 1
@@ -21,7 +25,7 @@ ALLTAGS     := kafka,root,python,host,torture
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-root test-python race fmt lint lint-all fuzz bench bench-kafka torture kafka-test \
+.PHONY: help build run test test-root test-python race fmt lint lint-all fuzz bench bench-kafka torture torture-kafka kafka-test \
 	package package-test ansible-test up down logs ps topic clean ci distclean
 
 help: ## list the commands
@@ -84,6 +88,11 @@ torture: ## write, rotate and kill -9 the reader for MINUTES, audit every byte (
 kafka-test: ## run the tests against Apache Kafka 3.6.2 (needs Java 17, Maven, kcat)
 	packaging/kafka/fetch
 	$(GO) test -tags kafka -count=1 -timeout 30m ./internal/kafka/... ./internal/logship ./internal/e2e/...
+	$(GO) test -tags kafka -count=1 -timeout 30m -run '^TestKafka$$' -v ./internal/torture -lines 60000
+
+torture-kafka: ## the whole of logship on CLUSTER=single,three,kraft,kraft3: RUNS of LINES lines, all killed and frozen
+	packaging/kafka/fetch
+	$(GO) test -tags kafka -count=1 -v -timeout 24h -run '^TestKafka$$' ./internal/torture -cluster $(CLUSTER) -runs $(RUNS) -lines $(LINES)
 
 package: ## build the packages, deb and rpm, into dist/packages
 	@rm -rf dist/packages

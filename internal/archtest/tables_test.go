@@ -25,7 +25,7 @@ var imports = map[string][]string{
 	"internal/pace":       {},
 	"internal/logfile":    {},
 	"internal/tail":       {},
-	"internal/torture":    {"internal/tail"},
+	"internal/torture":    {"internal/tail", "internal/kafka/kafkatest"},
 	"internal/checkpoint": {},
 	"internal/ship":       {"internal/tail", "internal/checkpoint"},
 	"internal/kafka":      {"internal/config"},

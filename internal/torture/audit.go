@@ -27,6 +27,7 @@ func (c Count) Clean() bool {
 type audit struct {
 	count    Count
 	last     spot
+	lanes    map[int64]spot // of a topic, whose partitions keep an order each; nil of a file
 	examples []string
 	buf      []byte
 }
@@ -59,6 +60,13 @@ func (l *ledger) take(rec record) {
 // line takes a line with its newline, if it has one.
 func (l *ledger) line(raw []byte, rec record) {
 	l.count.Read++
+	if l.lanes != nil {
+		var known bool
+		if l.last, known = l.lanes[rec.generation]; !known {
+			l.last = spot{epoch: -1}
+		}
+		defer func() { l.lanes[rec.generation] = l.last }()
+	}
 	at, ok := l.find(raw)
 	if !ok {
 		l.count.Torn++

@@ -40,6 +40,10 @@ type Options struct {
 	// Reader makes the process that reads. Once is for the last one, which ends by
 	// itself at the end of what is there.
 	Reader func(r Reader) *exec.Cmd
+	// Settle, if set, returns when all that the reader has put anywhere is in its
+	// Output. What is there is then a topic's: each generation a partition, in which
+	// there is an order.
+	Settle func() error
 	// Patience is how long nothing new may come before what is missing counts as
 	// missing.
 	Patience time.Duration
@@ -86,6 +90,9 @@ func Run(o Options) (Result, error) {
 	}
 	defer stderr.Close()
 	l := newLedger(newText(o.Seed))
+	if o.Settle != nil {
+		l.lanes = make(map[int64]spot)
+	}
 	d := newFolder(logDir, l)
 	out := filepath.Join(o.Dir, "lines")
 	r := &run{
@@ -259,6 +266,9 @@ func (r *run) finish() error {
 	return r.inLife(func() error {
 		err := r.cmd.Wait()
 		r.cmd = nil
+		if err == nil && r.Settle != nil {
+			err = r.Settle()
+		}
 		return errors.Join(err, r.judge.catchUp())
 	})
 }
