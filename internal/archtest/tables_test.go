@@ -65,7 +65,7 @@ var libraries = map[string][]string{
 	"log":                                {},
 	"encoding/gob":                       {},
 	"math/rand":                          {}, // for math/rand/v2
-	"math/rand/v2":                       {"internal/generate", "internal/kafka", "internal/torture"},
+	"math/rand/v2":                       {"internal/generate", "internal/kafka", "internal/kafka/kafkatest", "internal/torture"},
 	"io/ioutil":                          {},
 	"github.com/pkg/errors":              {},
 	"github.com/twmb/franz-go/pkg/kfake": {"internal/broker", "internal/kafka/kafkatest"},

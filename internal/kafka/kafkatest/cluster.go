@@ -29,75 +29,46 @@ var Kinds = map[string]Kind{
 }
 
 // Cluster is brokers on loopback, a process each, which can be killed, frozen and
-// started again at the same addresses.
+// started again at the same addresses. They are numbered from 0.
 type Cluster struct {
-	kind     Kind
-	base     *Real // folders, and ZooKeeper
-	ports    []int
-	settings []string // paths of the brokers' properties
-	brokers  []*process
+	kind    Kind
+	base    *Real // folders, and ZooKeeper
+	brokers []*broker
 }
 
-// StartCluster starts one and returns when every broker answers. It ends with the test.
+// broker is one of a Cluster. It can be talked to directly or through a proxy: Kafka
+// tells each client the address of the listener that it came by.
+type broker struct {
+	port, proxied, controller int
+	proxy                     *Proxy
+	settings, data            string // its properties file and its log.dirs
+	*process
+}
+
+// StartCluster starts one and returns when every broker answers. It ends with the
+// test. settings are lines of every broker's properties that beat the ones given here.
 func StartCluster(t testing.TB, kind Kind, settings ...string) *Cluster {
 	t.Helper()
-	c := &Cluster{kind: kind, base: &Real{libs: libs(t), dir: t.TempDir()}, brokers: make([]*process, kind.Brokers)}
-	var controllers []int
-	for range kind.Brokers {
-		c.ports = append(c.ports, freePort(t))
-		controllers = append(controllers, freePort(t))
-	}
-	copies := min(kind.Brokers, 3)
+	c := &Cluster{kind: kind, base: &Real{libs: libs(t), dir: t.TempDir()}}
 	for i := range kind.Brokers {
-		lines := []string{
-			"log.dirs=" + c.base.folder(t, fmt.Sprint("kafka", i+1)),
-			"auto.create.topics.enable=false",
-			fmt.Sprint("default.replication.factor=", copies),
-			fmt.Sprint("min.insync.replicas=", (copies+1)/2),
-			fmt.Sprint("offsets.topic.replication.factor=", copies),
-			"offsets.topic.num.partitions=4",
-			"replica.lag.time.max.ms=10000",
-			"group.initial.rebalance.delay.ms=0",
-		}
+		b := &broker{port: freePort(t), proxied: freePort(t), controller: freePort(t), data: c.base.folder(t, fmt.Sprint("kafka", i+1))}
+		b.proxy = StartProxy(t, fmt.Sprint("127.0.0.1:", b.proxied))
+		c.brokers = append(c.brokers, b)
+	}
+	if !kind.KRaft {
+		c.startZooKeeper(t)
+	}
+	for i, b := range c.brokers {
+		b.settings = c.base.write(t, fmt.Sprintf("broker%d.properties", i+1), append(c.properties(i), settings...)...)
 		if kind.KRaft {
-			var voters []string
-			for n, port := range controllers {
-				voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", n+1, port))
-			}
-			lines = append(lines,
-				"process.roles=broker,controller", fmt.Sprint("node.id=", i+1),
-				fmt.Sprintf("listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d", c.ports[i], controllers[i]),
-				fmt.Sprintf("advertised.listeners=PLAINTEXT://127.0.0.1:%d", c.ports[i]),
-				"controller.listener.names=CONTROLLER", "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-				"controller.quorum.voters="+strings.Join(voters, ","), "broker.session.timeout.ms=3000", "broker.heartbeat.interval.ms=500",
-			)
-		}
-		c.settings = append(c.settings, "")
-		if kind.KRaft {
-			c.settings[i] = c.base.write(t, fmt.Sprintf("broker%d.properties", i+1), append(lines, settings...)...)
-			p := c.base.java(t, fmt.Sprint("format", i+1), "kraft", "128m", "kafka.tools.StorageTool", "format", "-t", "5L6g3nShT-eMCtK--X86sw", "-c", c.settings[i])
-			if <-p.done; p.cmd.ProcessState.ExitCode() != 0 {
-				t.Fatalf("format: %s", c.base.tail(filepath.Base(p.log)))
-			}
-		} else {
-			if i == 0 {
-				c.base.zooPort = freePort(t)
-				c.base.zooSettings = c.base.write(t, "zoo.cfg", "tickTime=500", "dataDir="+c.base.folder(t, "zookeeper"),
-					"clientPortAddress=127.0.0.1", fmt.Sprint("clientPort=", c.base.zooPort), "admin.enableServer=false", "maxSessionTimeout=60000")
-				c.base.StartZooKeeper(t)
-				t.Cleanup(func() { c.base.KillZooKeeper(t) })
-			}
-			lines = append(lines, fmt.Sprint("broker.id=", i+1), fmt.Sprintf("listeners=PLAINTEXT://127.0.0.1:%d", c.ports[i]),
-				fmt.Sprint("zookeeper.connect=127.0.0.1:", c.base.zooPort),
-				fmt.Sprint("zookeeper.session.timeout.ms=", sessionTimeout.Milliseconds()))
-			c.settings[i] = c.base.write(t, fmt.Sprintf("broker%d.properties", i+1), append(lines, settings...)...)
+			c.format(t, i)
 		}
 	}
 	t.Cleanup(func() {
-		for i := range c.brokers {
-			c.Kill(t, i)
-			if t.Failed() && c.brokers[i] != nil {
-				t.Logf("end of the log of broker %d:\n%s", i+1, c.base.tail(filepath.Base(c.brokers[i].log)))
+		for i, b := range c.brokers {
+			b.kill(t)
+			if t.Failed() && b.process != nil {
+				t.Logf("end of the log of broker %d:\n%s", i+1, c.base.tail(filepath.Base(b.log)))
 			}
 		}
 	})
@@ -110,20 +81,69 @@ func StartCluster(t testing.TB, kind Kind, settings ...string) *Cluster {
 	return c
 }
 
+func (c *Cluster) startZooKeeper(t testing.TB) {
+	t.Helper()
+	c.base.zooPort = freePort(t)
+	c.base.zooSettings = c.base.write(t, "zoo.cfg", "tickTime=500", "dataDir="+c.base.folder(t, "zookeeper"),
+		"clientPortAddress=127.0.0.1", fmt.Sprint("clientPort=", c.base.zooPort), "admin.enableServer=false", "maxSessionTimeout=60000")
+	t.Cleanup(func() { c.base.KillZooKeeper(t) })
+	c.base.StartZooKeeper(t)
+}
+
+// properties are a broker's lines.
+func (c *Cluster) properties(i int) []string {
+	b, copies := c.brokers[i], min(c.kind.Brokers, 3)
+	listeners := fmt.Sprintf("listeners=PLAINTEXT://127.0.0.1:%d,PROXIED://127.0.0.1:%d", b.port, b.proxied)
+	protocols := "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT"
+	lines := []string{
+		fmt.Sprintf("advertised.listeners=PLAINTEXT://127.0.0.1:%d,PROXIED://%s", b.port, b.proxy.Addr()),
+		"log.dirs=" + b.data,
+		"auto.create.topics.enable=false",
+		fmt.Sprint("default.replication.factor=", copies),
+		fmt.Sprint("min.insync.replicas=", (copies+1)/2),
+		fmt.Sprint("offsets.topic.replication.factor=", copies),
+		"offsets.topic.num.partitions=4",
+		"replica.lag.time.max.ms=10000",
+		"group.initial.rebalance.delay.ms=0",
+	}
+	if !c.kind.KRaft {
+		return append(lines, listeners, protocols, fmt.Sprint("broker.id=", i+1),
+			fmt.Sprint("zookeeper.connect=127.0.0.1:", c.base.zooPort),
+			fmt.Sprint("zookeeper.session.timeout.ms=", sessionTimeout.Milliseconds()))
+	}
+	var voters []string
+	for n, b := range c.brokers {
+		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", n+1, b.controller))
+	}
+	return append(lines, fmt.Sprintf("%s,CONTROLLER://127.0.0.1:%d", listeners, b.controller), protocols+",CONTROLLER:PLAINTEXT",
+		"process.roles=broker,controller", fmt.Sprint("node.id=", i+1), "controller.listener.names=CONTROLLER",
+		"controller.quorum.voters="+strings.Join(voters, ","), "broker.session.timeout.ms=3000", "broker.heartbeat.interval.ms=500")
+}
+
+// format makes a broker's folder one of this cluster, which KRaft wants.
+func (c *Cluster) format(t testing.TB, i int) {
+	t.Helper()
+	p := c.base.java(t, fmt.Sprint("format", i+1), "kraft", "128m", "kafka.tools.StorageTool",
+		"format", "-t", "5L6g3nShT-eMCtK--X86sw", "-c", c.brokers[i].settings)
+	if <-p.done; p.cmd.ProcessState.ExitCode() != 0 {
+		t.Fatalf("format: %s", c.base.tail(filepath.Base(p.log)))
+	}
+}
+
 func (c *Cluster) launch(t testing.TB, i int) {
 	t.Helper()
 	jars := "kafka"
 	if c.kind.KRaft {
 		jars = "kraft"
 	}
-	c.brokers[i] = c.base.java(t, fmt.Sprint("broker", i+1), jars, "512m", "kafka.Kafka", c.settings[i])
+	c.brokers[i].process = c.base.java(t, fmt.Sprint("broker", i+1), jars, "512m", "kafka.Kafka", c.brokers[i].settings)
 }
 
 func (c *Cluster) await(t testing.TB, i int) {
 	t.Helper()
-	deadline := time.Now().Add(bootPatience)
-	for !c.base.until(deadline, c.brokers[i], func() bool { return started(c.brokers[i].log) && listens(c.ports[i]) }) {
-		text := c.base.tail(filepath.Base(c.brokers[i].log))
+	b, deadline := c.brokers[i], time.Now().Add(bootPatience)
+	for !c.base.until(deadline, b.process, func() bool { return started(b.log) && listens(b.port) }) {
+		text := c.base.tail(filepath.Base(b.log))
 		if !strings.Contains(text, "NodeExists") || time.Now().After(deadline) {
 			t.Fatalf("broker %d did not start; end of its log:\n%s", i+1, text)
 		}
@@ -131,37 +151,58 @@ func (c *Cluster) await(t testing.TB, i int) {
 	}
 }
 
-// Size is how many brokers there are; they are numbered from 0.
+// Size is how many brokers there are.
 func (c *Cluster) Size() int { return len(c.brokers) }
 
 // Addrs are the brokers' host:port, separated by commas.
 func (c *Cluster) Addrs() string {
 	var addrs []string
-	for _, port := range c.ports {
-		addrs = append(addrs, fmt.Sprint("127.0.0.1:", port))
+	for _, b := range c.brokers {
+		addrs = append(addrs, fmt.Sprint("127.0.0.1:", b.port))
 	}
 	return strings.Join(addrs, ",")
 }
 
-// Addr is the first broker's.
-func (c *Cluster) Addr() string { return fmt.Sprint("127.0.0.1:", c.ports[0]) }
+// Proxy is what a client goes through to a broker that begins with the Proxy's Addr.
+func (c *Cluster) Proxy(i int) *Proxy { return c.brokers[i].proxy }
 
-// Kill is kill -9 of a broker.
+// Data is the folder of a broker's partitions.
+func (c *Cluster) Data(i int) string { return c.brokers[i].data }
+
+// Kill is kill -9 of a broker. Killing a dead one is fine.
 func (c *Cluster) Kill(t testing.TB, i int) { c.brokers[i].kill(t) }
 
-// Start starts a broker that was killed, and returns when it answers.
+// Stop asks a broker to end in good order and waits for it.
+func (c *Cluster) Stop(t testing.TB, i int) {
+	t.Helper()
+	c.signal(t, i, syscall.SIGTERM)
+	select {
+	case <-c.brokers[i].done:
+	case <-time.After(bootPatience):
+		t.Fatalf("broker %d did not stop; end of its log:\n%s", i+1, c.base.tail(filepath.Base(c.brokers[i].log)))
+	}
+}
+
+// Start starts a broker that has ended, and returns when it answers.
 func (c *Cluster) Start(t testing.TB, i int) {
 	t.Helper()
 	c.launch(t, i)
 	c.await(t, i)
 }
 
+// Restart is Stop and Start.
+func (c *Cluster) Restart(t testing.TB, i int) {
+	t.Helper()
+	c.Stop(t, i)
+	c.Start(t, i)
+}
+
 // Freeze stops a broker without its knowing, as a long pause of the collector or of the
 // machine does, and Thaw lets it go on.
-func (c *Cluster) Freeze(t testing.TB, i int) { c.signal(t, i, syscall.SIGSTOP) }
+func (c *Cluster) Freeze(t testing.TB, i int) { t.Helper(); c.signal(t, i, syscall.SIGSTOP) }
 
 // Thaw ends a Freeze.
-func (c *Cluster) Thaw(t testing.TB, i int) { c.signal(t, i, syscall.SIGCONT) }
+func (c *Cluster) Thaw(t testing.TB, i int) { t.Helper(); c.signal(t, i, syscall.SIGCONT) }
 
 func (c *Cluster) signal(t testing.TB, i int, s os.Signal) {
 	t.Helper()
@@ -170,12 +211,35 @@ func (c *Cluster) signal(t testing.TB, i int, s os.Signal) {
 	}
 }
 
+// Leader is the broker that leads a partition, -1 if none does or none tells.
+func (c *Cluster) Leader(t testing.TB, topic string, partition int32) int {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	cl := dial(t, c.Addrs())
+	defer cl.Close()
+	mt := kmsg.NewMetadataRequestTopic()
+	mt.Topic = &topic
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = append(req.Topics, mt)
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return -1
+	}
+	for _, p := range resp.Topics[0].Partitions {
+		if p.Partition == partition && p.Leader > 0 {
+			return int(p.Leader) - 1
+		}
+	}
+	return -1
+}
+
 // CreateTopic creates a topic with as many copies as the cluster keeps.
 func (c *Cluster) CreateTopic(t testing.TB, topic string, partitions int32) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cl := dial(t, c.Addr())
+	cl := dial(t, c.Addrs())
 	rt := kmsg.NewCreateTopicsRequestTopic()
 	rt.Topic, rt.NumPartitions, rt.ReplicationFactor = topic, partitions, -1
 	req := kmsg.NewPtrCreateTopicsRequest()
