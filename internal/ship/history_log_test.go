@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"eventline/internal/tail"
 )
@@ -93,6 +94,12 @@ func (h *history) read(from tail.State) *reading {
 	return r
 }
 
+func (h *history) isQuiet() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.quiet
+}
+
 // pass takes note that everything before an offset was received.
 func (r *reading) pass(n, at int) {
 	last := len(r.goal) - 1
@@ -114,6 +121,7 @@ func (r *reading) send(ctx context.Context, b *tail.Block) bool {
 func (r *reading) run(ctx context.Context) {
 	defer close(r.blocks)
 	lost := false // a file, behind which everything is decided anew
+	waits := 20   // at the end of what there is, while it is written
 	for n := 0; ; n++ {
 		r.h.mu.Lock()
 		end := n == len(r.h.gens)
@@ -143,7 +151,15 @@ func (r *reading) run(ctx context.Context) {
 				if ended {
 					break
 				}
-				return
+				if r.h.isQuiet() || waits == 0 || ctx.Err() != nil {
+					return
+				}
+				waits--
+				time.Sleep(200 * time.Millisecond)
+				r.h.mu.Lock()
+				r.h.write(r.h.rnd.Intn(50))
+				r.h.mu.Unlock()
+				continue
 			}
 			if !r.isDecided(n) {
 				b := tail.NewBlock(tail.Position{Generation: int64(n), Offset: int64(at)}, nil)
