@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"sync/atomic"
 	"time"
 
@@ -13,7 +14,8 @@ import (
 // written is one file of the log.
 type written struct {
 	text   []byte
-	synced int
+	read   int // by the present process
+	synced int // so much is on disk: as far as it was read when a process saw to that
 	gone   bool // deleted
 }
 
@@ -59,7 +61,7 @@ func (h *history) losePower() {
 		h.held = nil
 	}
 	h.mayBeLate = h.mayBeLate || len(h.held) > 0
-	h.note("power lost, %d connections live on", len(h.held))
+	was := maps.Clone(h.removed)
 	for _, g := range h.gens {
 		if g.gone {
 			continue
@@ -71,7 +73,19 @@ func (h *history) losePower() {
 			cut = g.synced
 		}
 		h.lose(g, cut)
+		g.read = 0
 	}
+	there := 0
+	for _, p := range h.leaders.partitions {
+		for _, b := range p.batches {
+			for _, line := range b.Lines {
+				if h.removed[string(line)] && !was[string(line)] {
+					there++
+				}
+			}
+		}
+	}
+	h.note("power lost, %d connections live on, %d lines, %d of them in the topic", len(h.held), len(h.removed)-len(was), there)
 }
 
 // remove deletes the file in which the next process would begin.
@@ -197,6 +211,7 @@ func (r *reading) next(n, at int) (data []byte, ended bool) {
 	if i := bytes.IndexByte(rest[size-1:], '\n'); i >= 0 {
 		size += i
 	}
+	g.read = at + size
 	return bytes.Clone(rest[:size]), false
 }
 

@@ -181,7 +181,7 @@ func (h *history) sync(generation int64) error {
 	defer h.mu.Unlock()
 	if !h.unsynced && generation >= 0 {
 		g := h.gens[generation]
-		g.synced = len(g.text)
+		g.synced = max(g.synced, g.read)
 	}
 	return nil
 }
@@ -371,6 +371,11 @@ var lateRecords = regexp.MustCompile(`"records":(\d+),"message":"lines that were
 func (h *history) late() (n int) {
 	if !h.mayBeLate {
 		return 0
+	}
+	for _, l := range h.slots[1].Partitions {
+		if l.Left != nil {
+			n = len(h.removed) + h.next // not counted yet: that takes a line of the partition
+		}
 	}
 	for _, m := range lateRecords.FindAllStringSubmatch(h.said.text.String(), -1) {
 		records, _ := strconv.Atoi(m[1])
