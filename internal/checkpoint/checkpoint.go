@@ -40,6 +40,7 @@ type Store struct {
 	loaded bool
 	marked bool
 	now    func() time.Time
+	saved  time.Time // the value that was loaded
 }
 
 // Open makes the directory if it is not there and locks it until Close. If
@@ -108,9 +109,12 @@ func (s *Store) Load() (payload []byte, findings []string, err error) {
 		findings = append(findings, fmt.Sprintf("read checkpoint %q: %s; using %q%s",
 			slotNames[1-best], words(other.err), slotNames[best], older(good, other)))
 	}
-	s.last, s.next, s.loaded = good.sequence, 1-best, true
+	s.last, s.next, s.loaded, s.saved = good.sequence, 1-best, true, good.modified
 	return good.payload, findings, nil
 }
+
+// Saved is when the value that Load returned was stored.
+func (s *Store) Saved() time.Time { return s.saved }
 
 // nothing decides what it means that no slot is good: nil for a first start.
 func (s *Store) nothing(slots [2]found) error {

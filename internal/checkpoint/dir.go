@@ -29,6 +29,10 @@ func OpenDir(path string) (*Dir, error) {
 	return &Dir{path: path, lock: f}, nil
 }
 
+// Unlocked is a state directory to look into, beside the process that has it. What it
+// stores is there as a whole or not at all; nothing may be saved.
+func Unlocked(path string) *Dir { return &Dir{path: path} }
+
 // Close gives the directory free.
 func (d *Dir) Close() error { return d.lock.Close() }
 

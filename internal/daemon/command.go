@@ -50,6 +50,9 @@ func newRoot(app App, env Environment) *cobra.Command {
 	}
 	root.AddCommand(newVersion(app))
 	root.AddCommand(app.Commands...)
+	if app.Extra != nil {
+		root.AddCommand(app.Extra(func(cmd *cobra.Command) func() error { return settingsFlags(cmd, app, env) })...)
+	}
 	return root
 }
 

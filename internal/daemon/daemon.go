@@ -66,8 +66,10 @@ type App struct {
 	// Reach asks those that the process works with whether they will do their part, for
 	// check --connect; nil if there is nobody to ask. Its error may be several, joined.
 	Reach func(ctx context.Context, p Process) error
-	// Commands are added beside the ones every command has.
+	// Commands are added beside the ones every command has. Extra makes more of them:
+	// settings adds the flags of the settings to one, and returns what reads them.
 	Commands []*cobra.Command
+	Extra    func(settings func(*cobra.Command) (read func() error)) []*cobra.Command
 }
 
 // Process is what an app gets from the process it runs in.

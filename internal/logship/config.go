@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"eventline/internal/admin"
 	"eventline/internal/config"
 	"eventline/internal/daemon"
@@ -127,6 +129,9 @@ func Command() daemon.App {
 				return err
 			}
 			return app.Run(ctx)
+		},
+		Extra: func(settings func(*cobra.Command) func() error) []*cobra.Command {
+			return []*cobra.Command{newStatus(&cfg, settings), newAdopt(&cfg, settings), newQuarantine(&cfg, settings)}
 		},
 		Reach: func(ctx context.Context, p daemon.Process) error { return reach(ctx, cfg, p) },
 	}

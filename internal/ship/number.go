@@ -8,6 +8,14 @@ package ship
 // sequenceMask keeps sequences in 0 … 2^31-1, after which they start at 0 again.
 const sequenceMask = 1<<31 - 1
 
+// Sequence is the sequence of the line with a number, -1 before the first.
+func Sequence(number int64) int32 {
+	if number < 0 {
+		return -1
+	}
+	return sequenceOf(number)
+}
+
 // sequenceOf is the sequence of the line with a number.
 func sequenceOf(number int64) int32 { return int32(number & sequenceMask) }
 

@@ -115,7 +115,7 @@ func (s *Shipper) split(b *tail.Block) {
 		}
 		c.open++
 		s.order.lines++
-		if len(line)+recordOverhead+batchOverhead > s.maxBytes {
+		if s.tooLong(line) {
 			flush()
 			s.refuse(refusal{chunk: c, at: tail.Position{Generation: b.Start.Generation, Offset: at}, content: bytesOf(line)})
 		} else {
@@ -128,6 +128,12 @@ func (s *Shipper) split(b *tail.Block) {
 	if h.chunks == 0 {
 		b.Release()
 	}
+}
+
+// tooLong tells whether a line is not one for the topic, by the settings of the
+// numbering: it has no number.
+func (s *Shipper) tooLong(line []byte) bool {
+	return len(line)+recordOverhead+batchOverhead > s.maxBytes
 }
 
 // laneOf is the partition of the line that begins at p: a function of its

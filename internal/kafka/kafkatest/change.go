@@ -3,6 +3,7 @@ package kafkatest
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -81,12 +82,23 @@ func RecreateTopic(t testing.TB, addr, topic string) {
 // Configure changes a setting of all brokers while they run.
 func Configure(t testing.TB, addr, name, value string) {
 	t.Helper()
+	configure(t, addr, kmsg.ConfigResourceTypeBroker, "", name, value)
+}
+
+// Limit changes the largest batch that a topic takes.
+func Limit(t testing.TB, addr, topic string, size int) {
+	t.Helper()
+	configure(t, addr, kmsg.ConfigResourceTypeTopic, topic, "max.message.bytes", strconv.Itoa(size))
+}
+
+func configure(t testing.TB, addr string, kind kmsg.ConfigResourceType, of, name, value string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	rc := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
 	rc.Name, rc.Value = name, &value
 	rr := kmsg.NewIncrementalAlterConfigsRequestResource()
-	rr.ResourceType = kmsg.ConfigResourceTypeBroker
+	rr.ResourceType, rr.ResourceName = kind, of
 	rr.Configs = append(rr.Configs, rc)
 	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
 	req.Resources = append(req.Resources, rr)
@@ -95,7 +107,7 @@ func Configure(t testing.TB, addr, name, value string) {
 		err = kerr.ErrorForCode(resp.Resources[0].ErrorCode)
 	}
 	if err != nil {
-		t.Fatalf("set %s of the brokers: %v", name, err)
+		t.Fatalf("set %s: %v", name, err)
 	}
 }
 
