@@ -19,7 +19,9 @@ func (m mayDie) Open(ctx context.Context, partition int32) (Appender, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &dying{toLeader: a.(*toLeader), h: m.h}, nil
+	m.h.mu.Lock()
+	defer m.h.mu.Unlock()
+	return &dying{toLeader: a.(*toLeader), h: m.h, life: m.h.life}, nil
 }
 
 func (m mayDie) Scan(ctx context.Context, n int32, from, id int64, epoch int16, each func(Stored) error) (Log, error) {
@@ -32,11 +34,15 @@ func (m mayDie) Scan(ctx context.Context, n int32, from, id int64, epoch int16, 
 type dying struct {
 	*toLeader
 	h    *history
+	life *life
 	sent []request // when dead
 }
 
 func (d *dying) Append(b Batch, done func(int64, error)) {
-	if !d.h.step() {
+	d.h.mu.Lock()
+	dead := d.h.stepOf(d.life)
+	d.h.mu.Unlock()
+	if !dead {
 		d.toLeader.Append(b, done)
 		return
 	}

@@ -14,8 +14,8 @@ import (
 // written is one file of the log.
 type written struct {
 	text   []byte
-	read   int // by the present process
-	synced int // so much is on disk: as far as it was read when a process saw to that
+	read   int  // by the present process
+	synced int  // so much is on disk: as far as it was read when a process saw to that
 	gone   bool // deleted
 }
 
@@ -139,6 +139,7 @@ func (r *reading) run(ctx context.Context) {
 	for n := 0; ; n++ {
 		r.h.mu.Lock()
 		end := n == len(r.h.gens)
+		gone := !end && r.h.gens[n].gone
 		r.h.mu.Unlock()
 		if end {
 			return
@@ -151,7 +152,7 @@ func (r *reading) run(ctx context.Context) {
 			}
 			at, begun = int(st.Offset), st.Begun && !lost
 		}
-		if r.h.gens[n].gone {
+		if gone {
 			lost = true
 			continue
 		}

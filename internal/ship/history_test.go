@@ -112,8 +112,11 @@ func (h *history) note(format string, args ...any) {
 func (h *history) step() (dead bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	l := h.life
-	if l.dead {
+	return h.stepOf(h.life)
+}
+
+func (h *history) stepOf(l *life) (dead bool) {
+	if l.dead || l != h.life {
 		return true
 	}
 	if l.steps--; l.steps == 0 {
@@ -191,7 +194,10 @@ func (h *history) sync(generation int64) error {
 func (h *history) live(steps int) (killed bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
-	h.life = &life{kill: cancel, steps: steps}
+	own := &life{kill: cancel, steps: steps}
+	h.mu.Lock()
+	h.life = own
+	h.mu.Unlock()
 	stored := h.slots[1]
 	var from tail.State
 	if stored != nil {
@@ -226,14 +232,14 @@ func (h *history) live(steps int) (killed bool) {
 	}
 	<-done
 	switch {
-	case h.life.dead:
+	case own.dead:
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		h.wrong = fmt.Sprintf("a process did not end within a simulated hour: %v", err)
 	case err != nil:
 		h.wrong = fmt.Sprintf("a process that was not killed ended with: %v", err)
 	}
-	h.note("life ended, killed %v, wrong %q", h.life.dead, h.wrong)
-	return h.life.dead
+	h.note("life ended, killed %v, wrong %q", own.dead, h.wrong)
+	return own.dead
 }
 
 // run is the history up to its end, with everything healed.
