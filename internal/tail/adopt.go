@@ -178,6 +178,11 @@ func (t *Tail) truncated(g *generation, s *survey, unknown []*found, now time.Ti
 		rest, _ = duplicate(f.file)
 	}
 	event := t.log.Info()
+	how := truncated
+	if rest != nil {
+		how = copied
+	}
+	t.counts.rotated[how].Add(1)
 	if rest != nil {
 		event = event.Str("rest", f.path).Int64("rest_bytes", f.size-g.offset)
 		unknown = slices.DeleteFunc(unknown, func(u *found) bool { return u == f })

@@ -314,11 +314,26 @@ func (t *Tail) recognise(s *survey, now time.Time) (unknown []*found) {
 		case g.missing.IsZero():
 			g.missing = now
 		}
+		if g.wasLive && !g.live && !g.ended {
+			t.counts.rotated[t.howRotated(g, seen[g])].Add(1)
+		}
 		if !seen[g] && !g.ended {
 			t.wentTo(g)
 		}
 	}
 	return unknown
+}
+
+// howRotated tells what became of a file that was the live one.
+func (t *Tail) howRotated(g *generation, seen bool) rotation {
+	if seen {
+		return renamed
+	}
+	var st unix.Stat_t
+	if g.file != nil && unix.Fstat(int(g.file.Fd()), &st) == nil && st.Nlink == 0 {
+		return deleted
+	}
+	return moved
 }
 
 // forget drops finished files that have left the directory, once no State can

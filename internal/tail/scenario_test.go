@@ -182,7 +182,10 @@ func TestEveryRotationIsCountedByWhatToldItsEnd(t *testing.T) {
 	r.wants(numbered(0, 61))
 	want := map[string]float64{
 		`logship_generations_retired_total by:"lease"`: 5, `logship_generations_retired_total by:"quiet"`: 0,
-		"logship_truncations_total ": 1, "logship_abandoned_bytes_total ": 0, "logship_lines_too_long_total ": 0,
+		`logship_rotations_total style:"renamed"`: 5, `logship_rotations_total style:"truncated"`: 1,
+		`logship_rotations_total style:"deleted"`: 0, `logship_rotations_total style:"moved"`: 0, `logship_rotations_total style:"copied"`: 0,
+		"logship_oldest_unread_seconds ": 0,
+		"logship_truncations_total ":     1, "logship_abandoned_bytes_total ": 0, "logship_lines_too_long_total ": 0,
 	}
 	families, err := reg.Gather()
 	must(t, err)

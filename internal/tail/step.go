@@ -82,6 +82,7 @@ func (t *Tail) advance(now time.Time) (bool, error) {
 		t.pool.give(buf)
 		if err == nil && g.live {
 			t.waiting = atEnd
+			t.caughtUp.Store(now.UnixNano())
 		}
 		return p.more || g.ended, err
 	}

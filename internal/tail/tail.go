@@ -168,6 +168,8 @@ type Tail struct {
 
 	goal goal // what was there at the start
 
+	// caughtUp is when everything there was had been read last, in nanoseconds.
+	caughtUp atomic.Int64
 	// atRest is what is unread while nothing comes and the kernel would say so, -1
 	// while that has to be looked up.
 	atRest atomic.Int64
@@ -256,6 +258,7 @@ func (t *Tail) Blocks() <-chan *Block { return t.blocks }
 // with an error if there was nothing that could be read.
 func (t *Tail) Run(ctx context.Context) error {
 	t.ctx = ctx
+	t.caughtUp.Store(time.Now().UnixNano())
 	t.watch = newWatch(t.dir, t.log, t.cfg.poll || t.cfg.Watcher != nil)
 	if t.cfg.Watcher != nil {
 		t.watch.word = t.cfg.Watcher.join(t.dir, t.base, make(chan struct{}, 1))

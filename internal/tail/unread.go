@@ -1,5 +1,7 @@
 package tail
 
+import "time"
+
 // Unread is how many bytes there are in the log's files that were not read yet.
 // It may be called from any goroutine.
 func (t *Tail) Unread() int64 {
@@ -22,6 +24,15 @@ func (t *Tail) unread() int64 {
 		}
 	}
 	return unread
+}
+
+// Behind is for how long there have been bytes that were not read, 0 if there are none
+// now. It may be called from any goroutine.
+func (t *Tail) Behind(now time.Time) time.Duration {
+	if t.Unread() == 0 {
+		return 0
+	}
+	return max(0, now.Sub(time.Unix(0, t.caughtUp.Load())))
 }
 
 // Generations is how many files are being read or wait for it. It may be called
