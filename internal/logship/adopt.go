@@ -168,6 +168,6 @@ func sentOf(ctx context.Context, cfg Config, l storedLog) ([]int64, error) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- t.Run(ctx) }()
-	through := s.Sent(t.Blocks())
+	through := s.Sent(t.Blocks(), homeOf(l.Path))
 	return through, <-ended
 }

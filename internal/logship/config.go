@@ -16,6 +16,7 @@ import (
 	"eventline/internal/config"
 	"eventline/internal/daemon"
 	"eventline/internal/kafka"
+	"eventline/internal/ship"
 	"eventline/internal/tail"
 )
 
@@ -26,6 +27,8 @@ type Config struct {
 	Topic        string           `yaml:"topic" help:"topic that lines go to"`
 	StateDir     string           `yaml:"state_dir" help:"folder for the positions and for lines no broker takes; one for each logship"`
 	From         string           `yaml:"from" help:"where the very first start begins: beginning (of the oldest rotated file there is) or end"`
+	Partitioner  string           `yaml:"partitioner" help:"which partition a line goes to: stripe (64 KiB of a log to each in turn) or file (all of a log to one, in order)"`
+	TooLong      string           `yaml:"too_long" help:"what becomes of a line longer than the topic takes: quarantine, split (into several) or truncate"`
 	Compression  kafka.Codec      `yaml:"compression" help:"none, lz4, zstd, snappy or gzip"`
 	Once         bool             `yaml:"once" help:"ship what is there, then exit"`
 	Memory       config.Size      `yaml:"memory" help:"most memory for lines of all logs that are not safe yet; the rest waits in the log files"`
@@ -46,11 +49,14 @@ func Default() Config {
 		Topic:    "events",
 		StateDir: "/var/lib/logship",
 		From:     string(tail.Beginning),
-		Memory:   16 << 20,
-		MaxLine:  1 << 20,
-		Reader:   string(tail.ReaderAuto),
-		Admin:    admin.Config{Listen: "127.0.0.1:9462"},
-		Log:      daemon.DefaultLog(),
+
+		Partitioner: "stripe",
+		TooLong:     "quarantine",
+		Memory:      16 << 20,
+		MaxLine:     1 << 20,
+		Reader:      string(tail.ReaderAuto),
+		Admin:       admin.Config{Listen: "127.0.0.1:9462"},
+		Log:         daemon.DefaultLog(),
 	}
 	c.ClientID = "logship"
 	return c
@@ -69,6 +75,12 @@ func (c *Config) Validate(r *config.Report) {
 	if c.From != string(tail.Beginning) && c.From != string(tail.End) {
 		r.Addf("from", "want beginning or end, got %q", c.From)
 	}
+	if _, ok := partitioners[c.Partitioner]; !ok {
+		r.Addf("partitioner", "want stripe or file, got %q", c.Partitioner)
+	}
+	if _, ok := tooLong[c.TooLong]; !ok {
+		r.Addf("too_long", "want quarantine, split or truncate, got %q", c.TooLong)
+	}
 	if c.Memory < 2<<20 {
 		r.Addf("memory", "must be at least 2MiB, got %s", c.Memory)
 	}
@@ -78,6 +90,16 @@ func (c *Config) Validate(r *config.Report) {
 	if c.Reader != string(tail.ReaderAuto) && c.Reader != string(tail.ReaderBlock) {
 		r.Addf("reader", "want auto or block, got %q", c.Reader)
 	}
+}
+
+var (
+	partitioners = map[string]ship.Partitioner{"stripe": ship.Stripe, "file": ship.File}
+	tooLong      = map[string]ship.Long{"quarantine": ship.Keep, "split": ship.Split, "truncate": ship.Truncate}
+)
+
+// rules are how lines are numbered.
+func (c *Config) rules() ship.Rules {
+	return ship.Rules{Partitioner: partitioners[c.Partitioner], Long: tooLong[c.TooLong]}
 }
 
 func (c *Config) validatePaths(r *config.Report) {

@@ -2,6 +2,7 @@ package logship
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -72,6 +73,13 @@ func folderOf(path string) string {
 	}, filepath.Base(path))
 	sum := sha256.Sum256([]byte(path))
 	return filepath.Join(sourcesDir, name[:min(len(name), 100)]+"-"+hex.EncodeToString(sum[:8]))
+}
+
+// homeOf is a number of a log's own, which decides its partition where each log goes to
+// one.
+func homeOf(path string) uint64 {
+	sum := sha256.Sum256([]byte(path))
+	return binary.BigEndian.Uint64(sum[:])
 }
 
 // openPositions learns what is stored, and moves a position from where there was

@@ -51,6 +51,8 @@ func (a *App) open(path string, named bool, from tail.From) (*source, error) {
 		Topic:      a.route,
 		Stored:     state,
 		Boot:       a.host.Boot,
+		Rules:      a.cfg.rules(),
+		Home:       homeOf(path),
 		Blocks:     s.tail.Blocks(),
 		Reached:    s.tail.Reached,
 		Sync:       s.tail.Sync,

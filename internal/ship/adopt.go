@@ -25,7 +25,7 @@ func (s *State) Adopted(through []int64) State {
 	if through == nil {
 		return a
 	}
-	a.Limit = s.Limit
+	a.Limit, a.Rules = s.Limit, s.Rules
 	for i, l := range s.Partitions {
 		st := noNumbering()
 		st.Before = l.Before - through[i] - 1
@@ -44,9 +44,9 @@ func (s *State) Known() []int64 {
 }
 
 // Sent are the numbers up to which lines may have been sent, given all the blocks that
-// there are behind the frontier. It returns when blocks is closed.
-func (s *State) Sent(blocks <-chan *tail.Block) []int64 {
-	counter := &Shipper{maxBytes: s.Limit}
+// there are behind the frontier, and Options.Home. It returns when blocks is closed.
+func (s *State) Sent(blocks <-chan *tail.Block, home uint64) []int64 {
+	counter := &Shipper{maxBytes: s.Limit, rules: s.Rules, o: Options{Home: home}}
 	var n []int64
 	for i, l := range s.Partitions {
 		counter.lanes = append(counter.lanes, &lane{partition: int32(i)})
@@ -55,8 +55,9 @@ func (s *State) Sent(blocks <-chan *tail.Block) []int64 {
 	for b := range blocks {
 		at := b.Start.Offset
 		tail.Lines(b.Data, func(line []byte, end int) bool {
-			if len(line) > 0 && !counter.tooLong(line) {
-				n[counter.laneOf(tail.Position{Generation: b.Start.Generation, Offset: at}).partition]++
+			if len(line) > 0 {
+				parts := counter.parts(line, nil)
+				n[counter.laneOf(tail.Position{Generation: b.Start.Generation, Offset: at}).partition] += int64(len(parts))
 			}
 			at = b.Start.Offset + int64(end)
 			return true

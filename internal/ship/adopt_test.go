@@ -28,7 +28,7 @@ func (r *rig) sent(s *State) []int64 {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- tl.Run(r.t.Context()) }()
-	n := s.Sent(tl.Blocks())
+	n := s.Sent(tl.Blocks(), 0)
 	if err := <-ended; err != nil {
 		r.t.Fatal(err)
 	}

@@ -6,12 +6,16 @@ package ship
 type change struct {
 	partitions int
 	maxBytes   int
+	rules      Rules
 }
 
 // grown takes note that the topic has more partitions.
 func (s *Shipper) grown(d Description) {
 	if int(d.Partitions) > len(s.lanes) && (s.change == nil || s.change.partitions < int(d.Partitions)) {
-		s.change = &change{partitions: int(d.Partitions), maxBytes: s.maxBytes}
+		if s.change == nil {
+			s.change = &change{maxBytes: s.maxBytes, rules: s.rules}
+		}
+		s.change.partitions = int(d.Partitions)
 		s.o.Log.Info().Int("partitions", len(s.lanes)).Int32("now", d.Partitions).
 			Msg("topic has more partitions, using them as soon as all lines under way are safe")
 	}
@@ -37,13 +41,13 @@ func (s *Shipper) changed() bool {
 		s.lanes = append(s.lanes, newLane(int32(len(s.lanes)), noNumbering()))
 	}
 	s.stale = true
-	maxBytes := s.maxBytes
-	s.maxBytes = s.change.maxBytes
+	maxBytes, rules := s.maxBytes, s.rules
+	s.maxBytes, s.rules = s.change.maxBytes, s.change.rules
 	if s.saveOrSay(true) != nil {
-		s.lanes, s.maxBytes = s.lanes[:kept], maxBytes
+		s.lanes, s.maxBytes, s.rules = s.lanes[:kept], maxBytes, rules
 		return false
 	}
-	s.o.Log.Info().Int("partitions", len(s.lanes)).Int("max_bytes", s.maxBytes).Msg("settings of the topic taken over")
+	s.o.Log.Info().Int("partitions", len(s.lanes)).Int("max_bytes", s.maxBytes).Str("partitioner", string(s.rules.Partitioner)).Str("too_long", string(s.rules.Long)).Msg("settings taken over")
 	s.change = nil
 	return true
 }

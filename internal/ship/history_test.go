@@ -48,8 +48,9 @@ type history struct {
 	boot    int
 	life    *life
 	held    [][]request // of the dead, by connection
-	wrong   string      // the first thing that was
-	quiet   bool        // nothing is written
+	rules   Rules
+	wrong   string // the first thing that was
+	quiet   bool   // nothing is written
 	// mayBeLate says that a request has outlived a machine.
 	mayBeLate bool
 	controls
@@ -97,6 +98,7 @@ func newHistory(t *testing.T, seed int64, c controls) *history {
 // limits sets how large a batch may be, and what the settings say of it.
 func (h *history) limits() {
 	h.leaders.described = 3000 + h.rnd.Intn(5000)
+	h.rules.Partitioner = [...]Partitioner{Stripe, File}[h.rnd.Intn(2)]
 	h.leaders.limit = h.leaders.described
 	if h.rnd.Intn(4) == 0 {
 		h.leaders.limit -= h.rnd.Intn(2500) // it was lowered since
@@ -217,7 +219,7 @@ func (h *history) live(steps int) (killed bool) {
 		r.run(reading)
 	}()
 	err := New(Options{
-		Topic: mayDie{h.leaders, h}, Stored: stored, Boot: fmt.Sprint(h.boot), Blocks: r.blocks,
+		Topic: mayDie{h.leaders, h}, Rules: h.rules, Stored: stored, Boot: fmt.Sprint(h.boot), Blocks: r.blocks,
 		Reached:    r.reached.Load,
 		State:      r.state,
 		Save:       h.save,

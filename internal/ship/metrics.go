@@ -13,6 +13,7 @@ type metrics struct {
 	lost, disowned, late prometheus.Counter
 	numberings, trips    prometheus.Counter
 	conflicts            prometheus.Counter
+	split, truncated     prometheus.Counter
 	saveFailures         prometheus.Counter
 	errors, recoveries   *prometheus.CounterVec
 }
@@ -35,6 +36,8 @@ func newMetrics(reg prometheus.Registerer, g *Group) *metrics {
 		disowned:     counter("records_without_line_total", "Records of this logship whose lines are no longer in the log."),
 		late:         counter("records_late_total", "Records of before a start of the machine that arrived after it."),
 		numberings:   counter("numberings_total", "Times that a partition's lines were numbered anew, with another producer id or epoch."),
+		split:        counter("lines_split_total", "Lines longer than the topic takes that were sent as several."),
+		truncated:    counter("lines_truncated_total", "Lines longer than the topic takes of which the beginning was sent."),
 		conflicts:    counter("conflicting_lines_total", "Lines acknowledged under a number under which the topic holds another line."),
 		trips:        counter("trips_total", "Times that a leader held other lines than were sent."),
 		saveFailures: counter("checkpoint_failures_total", "Times that the state could not be stored."),
@@ -47,7 +50,7 @@ func newMetrics(reg prometheus.Registerer, g *Group) *metrics {
 	}
 	if reg != nil {
 		reg.MustRegister(m.linesRead, m.bytesRead, m.ackedLines, m.acked, m.quarantined, m.errors, m.recoveries,
-			m.cuts, m.lost, m.disowned, m.late, m.numberings, m.trips, m.conflicts, m.saveFailures,
+			m.cuts, m.lost, m.disowned, m.late, m.numberings, m.trips, m.conflicts, m.split, m.truncated, m.saveFailures,
 			gauge("unacked_lines", "Lines read and not safe yet.", func(s Status) float64 { return float64(s.Unacked) }),
 			gauge("oldest_unacked_seconds", "How long the oldest line that is not safe has been waiting since it was read.",
 				func(s Status) float64 { return s.Oldest.Seconds() }),

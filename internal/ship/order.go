@@ -95,16 +95,15 @@ func (o *order) release() {
 	o.chunks = nil
 }
 
-// positionOf finds a line of a chunk again.
+// positionOf finds a line of a chunk again, or a piece of one.
 func positionOf(c *chunk, line []byte) tail.Position {
 	b := c.held.block
 	p := b.Start
-	tail.Lines(b.Data, func(l []byte, end int) bool {
-		if len(l) == len(line) && len(l) > 0 && &l[0] == &line[0] {
-			return false
+	for i := range b.Data {
+		if &b.Data[i] == &line[0] {
+			p.Offset += int64(i)
+			break
 		}
-		p.Offset = b.Start.Offset + int64(end)
-		return true
-	})
+	}
 	return p
 }

@@ -41,6 +41,10 @@ type Options struct {
 	Topic Topic
 	// Stored is what the run before left; nil at the very first start.
 	Stored *State
+	// Rules hold for lines from here on; Home is a number of the log's own, for
+	// partitioner File.
+	Rules Rules
+	Home  uint64
 	// Boot names this run of the machine, between two of its starts.
 	Boot string
 	// Blocks is what was read, in order. When it is closed, Run ends after the
@@ -87,6 +91,7 @@ type Shipper struct {
 	lanes      []*lane     // nil until the topic has been described
 	maxBytes   int         // of a line, with what goes around it: a setting of the numbering
 	batchBytes int
+	rules      Rules   // the same
 	change     *change // of the settings, waiting for its moment
 	clean      bool    // nothing was on its way when the run before ended
 	asking     bool    // for the topic's description
@@ -138,7 +143,7 @@ func New(o Options) *Shipper {
 	}
 	return &Shipper{
 		o: o, metrics: o.Group.metrics, events: make(chan event, roomForEach),
-		clean: o.Stored.Clean, maxBytes: o.Stored.Limit, saved: time.Now(), reading: beginsIn(o.Stored.Tail),
+		clean: o.Stored.Clean, maxBytes: o.Stored.Limit, rules: o.Stored.Rules, saved: time.Now(), reading: beginsIn(o.Stored.Tail),
 	}
 }
 

@@ -36,6 +36,7 @@ type rig struct {
 	fail    error    // of Save
 	unsync  error    // of Sync
 
+	rules Rules
 	group *Group // nil for one of its own
 	said  *said  // nil if nobody listens
 	idle  time.Duration
@@ -124,7 +125,7 @@ func (r *rig) run(ctx context.Context, once bool) error {
 		log = zerolog.New(r.said)
 	}
 	s := New(Options{
-		Topic: topic, Reached: tl.Reached, Stored: stored, Boot: r.boot, Blocks: tl.Blocks(), State: tl.State, Save: r.save,
+		Topic: topic, Rules: r.rules, Reached: tl.Reached, Stored: stored, Boot: r.boot, Blocks: tl.Blocks(), State: tl.State, Save: r.save,
 		Sync: func(int64) error {
 			r.mu.Lock()
 			defer r.mu.Unlock()

@@ -113,13 +113,19 @@ func (s *Shipper) split(b *tail.Block) {
 			at = next // says nothing, and consumers of JSON stumble over it
 			return true
 		}
-		c.open++
-		s.order.lines++
-		if s.tooLong(line) {
+		was := len(lines)
+		lines = s.parts(line, lines)
+		n := max(len(lines)-was, 1)
+		c.open += n
+		s.order.lines += n
+		switch {
+		case len(lines) == was:
 			flush()
 			s.refuse(refusal{chunk: c, at: tail.Position{Generation: b.Start.Generation, Offset: at}, content: bytesOf(line)})
-		} else {
-			lines = append(lines, line)
+		case n > 1:
+			s.metrics.split.Inc()
+		case len(lines[was]) < len(line):
+			s.metrics.truncated.Inc()
 		}
 		at = next
 		return true
@@ -130,17 +136,14 @@ func (s *Shipper) split(b *tail.Block) {
 	}
 }
 
-// tooLong tells whether a line is not one for the topic, by the settings of the
-// numbering: it has no number.
-func (s *Shipper) tooLong(line []byte) bool {
-	return len(line)+recordOverhead+batchOverhead > s.maxBytes
-}
-
 // laneOf is the partition of the line that begins at p: a function of its
 // position alone, so that a line read again goes where it went before.
 func (s *Shipper) laneOf(p tail.Position) *lane {
-	if len(s.lanes) == 1 {
+	switch {
+	case len(s.lanes) == 1:
 		return s.lanes[0]
+	case s.rules.Partitioner == File:
+		return s.lanes[s.o.Home%uint64(len(s.lanes))]
 	}
 	return s.lanes[(p.Generation+p.Offset/stripeSize)%int64(len(s.lanes))]
 }

@@ -24,6 +24,7 @@ type State struct {
 	Algorithm int `json:"algorithm,omitempty"`
 	// Limit is the largest batch in bytes by which lines are judged too long.
 	Limit int `json:"limit,omitempty"`
+	Rules
 	// Clean says that the run before ended with nothing on its way: every line that
 	// was ever sent is before the frontier.
 	Clean bool `json:"clean,omitempty"`
