@@ -97,6 +97,7 @@ func (h *history) remove() {
 		h.note("file %d deleted", n)
 		h.lose(h.gens[n], 0)
 		h.gens[n].gone = true
+		h.mayBeLate = h.mayBeLate || len(h.held) > 0
 	}
 }
 

@@ -51,7 +51,7 @@ type history struct {
 	rules   Rules
 	wrong   string // the first thing that was
 	quiet   bool   // nothing is written
-	// mayBeLate says that a request has outlived a machine.
+	// mayBeLate says that a request has outlived a machine, or the lines before its own.
 	mayBeLate bool
 	controls
 }

@@ -1,6 +1,8 @@
 package ship
 
 import (
+	"math"
+	"slices"
 	"time"
 )
 
@@ -42,6 +44,9 @@ type lane struct {
 	reserved [2]int64 // in the older and in the newer of the slots
 	ahead    int64    // how far the next reservation goes
 	marked   int64    // next, a tick ago
+
+	starts []Start // of files behind the frontier, and
+	barred int64   // the first line of one of them that is not in both slots, or of none
 
 	claims   claims
 	fresh    bool  // the machine may have lost lines that were sent
@@ -115,6 +120,7 @@ func newLane(partition int32, st LaneState) *lane {
 		claims:   claims{checked: st.Final},
 		marked:   st.Before + 1,
 		limit:    mostLines, refused: -1,
+		starts: slices.Clone(st.Starts), barred: math.MaxInt64,
 	}
 }
 
@@ -152,7 +158,38 @@ func (l *lane) depth(now time.Time) int {
 
 // may is the highest number that may be sent: what a slot does not cover could be
 // taken for another line's after a crash.
-func (l *lane) may() int64 { return min(l.reserved[0], l.reserved[1]) }
+func (l *lane) may() int64 { return min(l.reserved[0], l.reserved[1], l.barred-1) }
+
+// begin takes note of the number that the first line of a file will get. Its lines may
+// not be sent before that is in both slots: the files before it may be gone after a
+// crash, and with them the lines to count.
+func (l *lane) begin(generation int64) {
+	number := l.next
+	for _, p := range l.waiting {
+		number += int64(len(p.lines))
+	}
+	for _, s := range l.starts {
+		if s.Generation == generation {
+			return // it was found out by a run before, or for another decision
+		}
+	}
+	l.starts = append(l.starts, Start{generation, number})
+	l.barred = min(l.barred, number)
+}
+
+// goesOn goes on with the first line of a file, if its number is known and everything
+// before it is there. Lines that come before it and are not in the log any more are in
+// the topic then.
+func (l *lane) goesOn(generation int64) bool {
+	for _, s := range l.starts {
+		if s.Generation == generation && s.Number >= l.next && l.claims.last() >= s.Number-1 {
+			l.next = s.Number
+			l.before, l.final = s.Number-1, max(l.final, s.Number-1)
+			return true
+		}
+	}
+	return false
+}
 
 // cut makes the next batch from what waits, at most maxBytes large, of lines up to
 // the number most. It is nil if there is none.
@@ -255,6 +292,9 @@ func (l *lane) renumber(first int64, doubt bool) {
 	l.claims = claims{checked: -1}
 	l.final, l.sent, l.loaded, l.offset = -1, -1, -1, -1
 	l.reserved = [2]int64{-1, -1}
+	for i := range l.starts {
+		l.starts[i].Number -= first
+	}
 	l.ahead, l.refused = 0, -1
 	l.proven, l.fresh, l.receipts = false, false, receipts{}
 }

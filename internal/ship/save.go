@@ -3,6 +3,8 @@ package ship
 import (
 	"bytes"
 	"errors"
+	"math"
+	"slices"
 	"time"
 
 	"eventline/internal/tail"
@@ -55,10 +57,16 @@ func (s *Shipper) snapshot() State {
 		m := s.safe.lanes[i]
 		st.Partitions = append(st.Partitions, LaneState{
 			ID: l.id, Epoch: l.epoch, Before: m.before, Final: max(m.final, m.before), Offset: m.offset,
-			Reserved: l.reserve(m), Boot: l.boot, Left: l.left,
+			Reserved: l.reserve(m), Boot: l.boot, Left: l.left, Starts: l.startsBehind(s.safe.frontier.Generation),
 		})
 	}
 	return st
+}
+
+// startsBehind are those of files behind one.
+func (l *lane) startsBehind(generation int64) []Start {
+	l.starts = slices.DeleteFunc(l.starts, func(s Start) bool { return s.Generation < generation })
+	return slices.Clone(l.starts)
 }
 
 // reserve is up to which number the next slot, which says that m is final, allows
@@ -132,7 +140,7 @@ func (s *Shipper) save(both bool) error {
 	for i, l := range s.lanes {
 		r := st.Partitions[i].Reserved
 		if both {
-			l.reserved[1] = r
+			l.reserved[1], l.barred = r, math.MaxInt64
 		}
 		l.reserved = [2]int64{l.reserved[1], r}
 	}

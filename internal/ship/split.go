@@ -11,21 +11,19 @@ func (s *Shipper) take() {
 	if !s.stored {
 		s.order.frontier = b.Mark(b.Start.Offset, s.order.frontier.Before)
 	}
-	if b.Decision != nil || s.reading >= 0 && b.Start.Generation != s.reading {
+	if b.Decision != nil {
 		// Lines before it may be unsafe still; then the state at this block can't
 		// be the durable one yet.
-		if s.lanes == nil && !s.clean || len(s.order.chunks) > 0 || !s.pastClaims() {
+		if s.lanes == nil && !s.clean || len(s.order.chunks) > 0 || !s.pastClaims(b.Start.Generation) {
 			return
 		}
 		if s.saveStart(b) != nil {
 			return // said, and tried again, with the next tick
 		}
 		s.reading = b.Start.Generation
-		if b.Decision != nil {
-			b.Release()
-			s.hold = nil
-			return
-		}
+		b.Release()
+		s.hold = nil
+		return
 	}
 	if !s.stored {
 		// From now on the log's files are known to the next run, whatever becomes
@@ -42,6 +40,11 @@ func (s *Shipper) take() {
 		return
 	}
 	s.hold = nil
+	if s.reading >= 0 && b.Start.Generation != s.reading {
+		for _, l := range s.lanes {
+			l.begin(b.Start.Generation)
+		}
+	}
 	s.reading = b.Start.Generation
 	s.split(b)
 }
@@ -225,13 +228,16 @@ func (s *Shipper) disown(l *lane, why string) {
 
 // pastClaims tells whether no line that an earlier process sent can still come. It
 // is asked before a decision, when every line before it was dealt with: the lines
-// behind are others, though they may read the same, and get other numbers.
-func (s *Shipper) pastClaims() bool {
+// behind are others, though they may read the same, and get other numbers. Only where
+// it is stored with which number the file begins that comes next, and all before that
+// is there, are they the lines that were sent, and keep theirs.
+func (s *Shipper) pastClaims(generation int64) bool {
 	past := true
 	for _, l := range s.lanes {
 		switch {
 		case l.doubtful():
 			l.wanted, past = true, false // ask what is there, though there is nothing to send
+		case l.goesOn(generation):
 		case l.next <= l.claims.last():
 			s.disown(l, "the log is shorter now")
 		case l.fresh || l.loaded > l.final:

@@ -46,10 +46,18 @@ type LaneState struct {
 	Offset int64 `json:"offset"`
 	// Reserved is the highest number that may have been sent, -1 if none.
 	Reserved int64 `json:"reserved"`
+	// Starts are numbers of the first lines of files of the log that are read next.
+	Starts []Start `json:"starts,omitempty"`
 	// Boot names the run of the machine in which lines of this numbering were sent.
 	Boot string `json:"boot,omitempty"`
 	// Left is what may still come of numberings before this one.
 	Left *Left `json:"left,omitempty"`
+}
+
+// Start is where in a numbering a file of the log begins.
+type Start struct {
+	Generation int64 `json:"generation"`
+	Number     int64 `json:"number"`
 }
 
 // Check refuses a state that no Shipper has made. It guards against files changed
