@@ -29,7 +29,12 @@ func (s *State) Adopted(through []int64) State {
 	for i, l := range s.Partitions {
 		st := noNumbering()
 		st.Before = l.Before - through[i] - 1
+		for _, start := range l.Starts {
+			st.Starts = append(st.Starts, Start{start.Generation, start.Number - through[i] - 1})
+		}
 		a.Partitions = append(a.Partitions, st)
+		// Lines to pass over are dealt out by the settings of before: others wait for them.
+		a.Clean = a.Clean && st.Before == -1
 	}
 	return a
 }

@@ -63,6 +63,23 @@ func TestWhatIsInDoubtIsPassedOverByChoice(t *testing.T) {
 	r.wantLog(0, numbered(0, 6000))
 }
 
+// What is passed over was dealt out to the partitions there were.
+func TestWhatIsPassedOverIsSoWithMorePartitionsToo(t *testing.T) {
+	c := newCluster(1)
+	r := killed(t, c, 20_000, 50_000)
+	c.forget()
+	c.deleteRecords(0, 50_000)
+	r.refusedAtStart("--resend", "--skip")
+	r.adopt(r.sent)
+	c.grow()
+	c.grow()
+	r.write(numbered(50_000, 80_000))
+	r.once()
+	r.write(numbered(80_000, 100_000)) // behind the change
+	r.once()
+	checkExact(t, 0, c, numbered(0, 100_000))
+}
+
 func TestAnotherTopicGetsWhatTheOldOneIsNotKnownToHave(t *testing.T) {
 	r := newRig(t, newCluster(2))
 	r.write(numbered(0, 100))
