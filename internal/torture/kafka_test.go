@@ -27,9 +27,10 @@ var (
 	kafkaLines = flag.Int("lines", 100_000, "lines of each run, at least")
 )
 
-// TestKafka has logship itself ship a log that is rotated in every way to a cluster
-// whose brokers are killed and frozen, kills it too, and judges what kcat reads from
-// the topic. Then a plain shipper does the same, which must fail.
+// TestKafka has logship itself ship a log that is rotated in every way but truncation in
+// place to a cluster whose brokers are killed and frozen, kills it too, and judges what
+// kcat reads from the topic: what a truncation destroys unread could not be told from what
+// kcat has not been shown yet. Then a plain shipper does the same, which must fail.
 func TestKafka(t *testing.T) {
 	logship := logshipOf(build(t, "./cmd/logship"))
 	for _, name := range strings.Split(*clusters, ",") {
