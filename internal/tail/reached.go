@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"sync/atomic"
+	"time"
 )
 
 // goal is what there was to read when Run began, and how far that has got. Run's
@@ -79,12 +80,23 @@ func (t *Tail) aim(s *survey) {
 	t.goal.set, t.goal.left, t.goal.lost = true, left, lost
 }
 
-// passed notes that there is no whole line between what was read of g and an
-// offset.
-func (t *Tail) passed(g *generation, offset int64) {
-	if g.limit == 0 && offset >= g.goal {
-		g.goal = 0
+// passed takes in that a read of g gave p: without a line, where none was found is
+// behind it. It reports whether something else comes before g by now.
+func (t *Tail) passed(g *generation, p piece, now time.Time) bool {
+	if g.goal == 0 || g.limit > 0 || !p.empty() || p.more && g.searched < g.goal {
+		return false
 	}
+	if g.live && g.offset == 0 {
+		// There was one, if it was truncated since, with no byte known to show it:
+		// then a copy has it, which comes before.
+		t.rescan = true // whatever else says that nothing changed
+		t.look(now, false)
+		if first, _ := t.current(); first != g {
+			return true
+		}
+	}
+	g.goal = 0
+	return false
 }
 
 // near finds out whether the goal is reached with the blocks there are.

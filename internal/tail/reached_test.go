@@ -368,3 +368,33 @@ func TestRestOfATruncatedLogInItsCopyBelongsToTheGoal(t *testing.T) {
 		t.Errorf("read %d bytes, reached %v; want all and true", len(got), tail.Reached())
 	}
 }
+
+// Nothing of the live file is read before its turn, so nothing of it shows that
+// it holds something else by then.
+func TestCopyOfALogThatWasTruncatedBeforeItsTurnBelongsToTheGoal(t *testing.T) {
+	for _, after := range []string{"", strings.Repeat("unfinished ", 1000)} {
+		f := newFolder(t)
+		f.write(numbered(0, 200))
+		f.rotate(".1")
+		f.write(numbered(200, 400))
+		tail := looked(t, f, small(t, f))
+		now := time.Now()
+		tail.look(now, false)
+		f.copyFile(".copy-20261122")
+		must(t, os.Truncate(f.path, 0))
+		f.write(after)
+		got := ""
+		for !tail.Reached() && tail.step(now) {
+			if b := tail.pending; b != nil {
+				got += string(b.Data)
+				b.Release()
+				tail.handedOver()
+			}
+			tail.near()
+		}
+		tail.near()
+		if got != numbered(0, 400) || !tail.Reached() {
+			t.Errorf("read %d bytes, reached %v; want all %d and true", len(got), tail.Reached(), len(numbered(0, 400)))
+		}
+	}
+}

@@ -2,7 +2,6 @@ package tail
 
 import (
 	"errors"
-	"math"
 	"slices"
 	"time"
 )
@@ -62,11 +61,11 @@ func (t *Tail) advance(now time.Time) (bool, error) {
 	}
 	if t.follow.follower == nil && p.nothing() {
 		p, err = g.read(buf, t.cfg.MaxLine)
-		if err == nil && p.more {
-			t.passed(g, g.searched)
+		if err == nil && t.passed(g, p, now) {
+			t.pool.give(buf)
+			return true, nil
 		}
 		if err == nil && p.nothing() {
-			t.passed(g, math.MaxInt64)
 			t.small = true
 			switch {
 			case !g.live:
