@@ -53,6 +53,13 @@ func (t *Tail) aim(s *survey) {
 	if t.goal.set || !t.started || t.unsure || t.rescan || s.rest != nil || s.unsure || s.live != nil && !errors.Is(s.live, fs.ErrNotExist) {
 		return
 	}
+	// What was truncated since the look is in a copy by now: it was there all the same.
+	seen := make(map[*generation]int64)
+	for _, f := range s.files {
+		if !f.packed {
+			seen[t.byFile[f.id.key()]] = f.size
+		}
+	}
 	var left []*generation
 	lost := int64(-1)
 	for _, g := range t.gens {
@@ -72,7 +79,7 @@ func (t *Tail) aim(s *survey) {
 		if err != nil {
 			return
 		}
-		if g.goal = size; g.limit > 0 {
+		if g.goal = max(size, seen[g]); g.limit > 0 {
 			g.goal = g.limit
 		}
 		left = append(left, g)

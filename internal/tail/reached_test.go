@@ -398,3 +398,25 @@ func TestCopyOfALogThatWasTruncatedBeforeItsTurnBelongsToTheGoal(t *testing.T) {
 		}
 	}
 }
+
+// The first look saw it, and what there is to read is known only after that.
+func TestLogThatIsTruncatedDuringTheFirstLookBelongsToTheGoal(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 200))
+	tail := looked(t, f, small(t, f))
+	now := time.Now()
+	s, err := tail.survey(make(map[string]*found))
+	must(t, err)
+	f.copyFile(".copy-20261122")
+	must(t, os.Truncate(f.path, 0))
+	tail.learn(s, nil, now)
+	tail.aim(s)
+	s.close()
+	tail.near()
+	if tail.Reached() {
+		t.Error("reached with nothing read")
+	}
+	if got := text(tail, now); got != numbered(0, 200) || !tail.Reached() {
+		t.Errorf("read %d bytes, reached %v; want all %d and true", len(got), tail.Reached(), len(numbered(0, 200)))
+	}
+}
