@@ -101,11 +101,11 @@ func (s *Shipper) open(l *lane) {
 	l.state, l.wanted = laneOpening, false
 	q := question{
 		partition: l.partition, id: l.id, epoch: l.epoch, final: l.final, offset: l.offset,
-		most: max(l.sent, l.loaded), fresh: l.fresh,
+		most: max(l.sent, l.loaded), careful: l.fresh || l.careful,
 	}
 	virgin, want := l.virgin(), s.topic
 	go func() {
-		e := event{lane: l, kind: eventOpened}
+		e := event{lane: l, kind: eventOpened, question: q}
 		if e.topic, e.err = s.o.Topic.Identity(s.work); e.err == nil {
 			e.err = sameTopic(want, e.topic)
 		}
@@ -143,16 +143,22 @@ func (s *Shipper) opened(e event) {
 	}
 	l.state, l.session = laneOpen, e.session
 	l.session.start(l, s.events)
+	l.used, l.seen, l.proven, l.resumed = time.Now(), time.Now(), false, false
+	if q := e.question; s.stopping || q.id != l.id || q.epoch != l.epoch || l.careful && !q.careful {
+		// Nothing more is sent, or it was asked of a numbering that has ended meanwhile.
+		l.unsent, l.err, l.wanted = len(l.window), nil, l.careful
+		s.breakOff(l)
+		return
+	}
 	f := e.found
-	l.id, l.epoch, l.unknown, l.answered, l.resumed = f.id, f.epoch, f.unknown, true, false
-	l.used, l.seen, l.proven = time.Now(), time.Now(), false
+	l.id, l.epoch, l.unknown, l.answered = f.id, f.epoch, f.unknown, true
+	l.sure, l.careful = l.sure || l.careful, false
 	if l.virgin() {
 		l.boot = s.o.Boot
 		s.safe.lanes[l.partition].offset = f.offset // of a numbering of which nothing was stored yet
+		s.version++                                 // and what is on its way to be stored does not know it
 	}
 	switch {
-	case s.stopping:
-		s.breakOff(l)
 	case f.lost > 0:
 		s.lost(l, f)
 	case f.last > l.final:
@@ -163,7 +169,7 @@ func (s *Shipper) opened(e event) {
 		l.disorder = 0
 	default:
 		l.offset = f.offset
-		l.claims = claims{checked: l.final}
+		l.claims = claims{checked: l.final, offset: f.offset}
 	}
 	l.unsent = len(l.window)
 }
@@ -186,6 +192,7 @@ func (s *Shipper) lost(l *lane, f *found) {
 // renumber begins a new numbering, with a connection of its own.
 func (s *Shipper) renumber(l *lane, first int64, doubt bool) {
 	l.renumber(first, doubt)
+	l.unlearn(s.reading + 1)
 	l.boot = s.o.Boot
 	s.stale, s.order.moved = true, true
 	s.version++

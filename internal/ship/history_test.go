@@ -32,6 +32,10 @@ var (
 	seedFlag  = flag.Int64("seed", 0, "run the history with this seed only")
 )
 
+// mostWritten is from how many lines on nothing more is written by the way: there may be
+// more steps to a line than lines to a step.
+const mostWritten = 20_000
+
 type history struct {
 	t       *testing.T
 	seed    int64
@@ -129,7 +133,7 @@ func (h *history) stepOf(l *life) (dead bool) {
 	if h.rnd.Intn(5) == 0 {
 		h.deliver(false)
 	}
-	if !h.quiet && h.rnd.Intn(8) == 0 {
+	if !h.quiet && h.next < mostWritten && h.rnd.Intn(8) == 0 {
 		h.write(h.rnd.Intn(40))
 	}
 	return false

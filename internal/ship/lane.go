@@ -54,6 +54,8 @@ type lane struct {
 	left     *Left // to be counted
 	counting bool
 	answered bool // the leader was asked in this run
+	careful  bool // it has to give its answer several times
+	sure     bool // it has
 	unknown  bool // and did not know the producer id
 	resumed  bool // what it holds was compared since the connection was made
 	wanted   bool // it has to be asked, though there is nothing to send
@@ -144,6 +146,10 @@ func (l *lane) idle() bool { return len(l.waiting) == 0 && len(l.window) == 0 &&
 // known yet.
 func (l *lane) doubtful() bool { return !l.answered && l.loaded > l.final }
 
+// comparing tells whether the topic holds records that no line of the log was held
+// against yet.
+func (l *lane) comparing() bool { return l.next <= l.claims.last() }
+
 // depth is how many batches may be in flight. Before the leader has taken one
 // since the connection was made, only one: a partition that does not know the
 // producer id takes any first sequence, so that of several sent together a later
@@ -177,12 +183,24 @@ func (l *lane) begin(generation int64) {
 	l.barred = min(l.barred, number)
 }
 
+// unlearn forgets the numbers of files from a generation on. They are of a numbering
+// that has ended, or count lines that are not in the log any more; none of those files
+// was read by this process.
+func (l *lane) unlearn(generation int64) {
+	l.starts = slices.DeleteFunc(l.starts, func(s Start) bool { return s.Generation >= generation })
+}
+
+// beginsWith tells whether it is known that a file begins with a number.
+func (l *lane) beginsWith(generation, number int64) bool {
+	return slices.Contains(l.starts, Start{generation, number})
+}
+
 // goesOn goes on with the first line of a file, if its number is known and everything
 // before it is there. Lines that come before it and are not in the log any more are in
 // the topic then.
 func (l *lane) goesOn(generation int64) bool {
 	for _, s := range l.starts {
-		if s.Generation == generation && s.Number >= l.next && l.claims.last() >= s.Number-1 {
+		if s.Generation == generation && s.Number >= l.next && max(l.claims.last(), l.final) >= s.Number-1 {
 			l.next = s.Number
 			l.before, l.final = s.Number-1, max(l.final, s.Number-1)
 			return true
@@ -295,6 +313,7 @@ func (l *lane) renumber(first int64, doubt bool) {
 	for i := range l.starts {
 		l.starts[i].Number -= first
 	}
+	l.sure = false
 	l.ahead, l.refused = 0, -1
 	l.proven, l.fresh, l.receipts = false, false, receipts{}
 }

@@ -19,9 +19,9 @@ type question struct {
 	final     int64 // the highest number that is known to be final
 	offset    int64 // before every record of the numbering above final
 	most      int64 // the highest number that may have been sent
-	// fresh is whether lines that were sent may not be in the log any more, so that
-	// what the leader says can't be checked by appending the next one.
-	fresh bool
+	// careful is whether what the leader says can't be checked by appending the next
+	// line to it: lines that were sent may not be in the log any more.
+	careful bool
 }
 
 // found is the answer: what is there for good.
@@ -77,7 +77,7 @@ func (q question) ask(ctx context.Context, a Appender, t Topic, classOf func(err
 			}
 			continue
 		case last == q.final:
-			if same++; q.fresh && same < confirmations {
+			if same++; q.careful && same < confirmations {
 				continue // a leader that was deposed would say so too
 			}
 			return &found{id: q.id, epoch: q.epoch, last: last, offset: q.offset}, nil
@@ -106,7 +106,7 @@ func (q question) ask(ctx context.Context, a Appender, t Topic, classOf func(err
 			if log.Start <= q.offset+1 {
 				continue
 			}
-			if q.fresh {
+			if q.careful {
 				return nil, q.undecidable(log)
 			}
 			for f.last < last { // deleted again; the leader's word has to do

@@ -15,14 +15,15 @@ type event struct {
 	kind    eventKind
 	err     error
 
-	base    int64       // of eventAnswered
-	found   *found      // of eventOpened
-	topic   Description // of eventDescribed and eventLooked
-	sight   sight       // of eventLooked
-	holds   Producer
-	others  others
-	left    *Left // of eventLeft
-	records int64
+	base     int64       // of eventAnswered
+	question question    // of eventOpened
+	found    *found      // of eventOpened
+	topic    Description // of eventDescribed and eventLooked
+	sight    sight       // of eventLooked
+	holds    Producer
+	others   others
+	left     *Left // of eventLeft
+	records  int64
 
 	progress progress // of eventSynced
 	version  int

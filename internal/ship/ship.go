@@ -262,7 +262,7 @@ func (s *Shipper) nothingOnItsWay() bool {
 		return false
 	}
 	for _, l := range s.lanes {
-		if l.doubtful() || l.final != max(l.before, -1) {
+		if l.doubtful() || l.comparing() || l.final != max(l.before, -1) {
 			return false
 		}
 	}
@@ -276,9 +276,11 @@ func (s *Shipper) drain() {
 	}
 	s.drained = true
 	for _, l := range s.lanes {
-		if !l.doubtful() {
-			l.loaded = -1
+		if l.doubtful() || l.comparing() {
+			s.drained = false // the topic may hold, or holds, lines that the log has no more
+			continue
 		}
+		l.loaded = -1
 	}
 }
 

@@ -157,7 +157,7 @@ func (s *Shipper) resume(l *lane) bool {
 	if l.resumed {
 		return true
 	}
-	if !s.compare(l) || l.next <= l.claims.last() {
+	if !s.compare(l) || l.comparing() {
 		return false
 	}
 	if len(l.claims.sums) > 0 {
@@ -238,10 +238,20 @@ func (s *Shipper) pastClaims(generation int64) bool {
 		case l.doubtful():
 			l.wanted, past = true, false // ask what is there, though there is nothing to send
 		case l.goesOn(generation):
-		case l.next <= l.claims.last():
+		case (l.comparing() || l.loaded > l.final) && !l.fresh && !l.proven && !l.sure:
+			// What the leader said was enough as long as it had to take the next batch
+			// behind it: one that was deposed can't. A new numbering would not show it.
+			l.careful, l.wanted, l.answered, past = true, true, false, false
+			s.breakOff(l)
+		case l.comparing():
 			s.disown(l, "the log is shorter now")
 		case l.fresh || l.loaded > l.final:
 			s.renumber(l, l.next, true)
+		}
+	}
+	for _, l := range s.lanes {
+		if past && !l.beginsWith(generation, l.next) {
+			l.unlearn(max(generation, s.reading+1))
 		}
 	}
 	return past

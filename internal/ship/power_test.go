@@ -1,0 +1,88 @@
+package ship
+
+import (
+	"os"
+	"testing"
+	"time"
+)
+
+// lostPower is a rig whose machine went down hard when the topic had lines that the
+// log has no longer: it ends with the first 10,000.
+func lostPower(t *testing.T, c *cluster) *rig {
+	t.Helper()
+	r := newRig(t, c)
+	r.boot = "one"
+	r.write(numbered(0, 9_000))
+	r.once()
+	before := r.slots[1]
+	r.write(numbered(9_000, 12_000))
+	r.once()
+	r.unstored(before)
+	if err := os.Truncate(r.log(), 12*10_000); err != nil {
+		t.Fatal(err)
+	}
+	r.boot = "two"
+	return r
+}
+
+// The writer may be silent for a while after that, and the shipper end in good order:
+// it has not settled then what the topic holds beyond the log's end.
+func TestLogThatEndsBeforeTheTopicDoesIsNotSettled(t *testing.T) {
+	c := newCluster(1)
+	r := lostPower(t, c)
+	for range 2 {
+		r.once()
+		if r.slots[1].Clean {
+			t.Error("the state says that nothing is in doubt")
+		}
+	}
+	r.write(numbered(100_000, 100_100))
+	r.once()
+	r.wantLog(0, numbered(0, 12_000)+numbered(100_000, 100_100))
+}
+
+// Its connection is let go meanwhile.
+func TestLogThatEndsBeforeTheTopicDoesGoesOnAfterSilence(t *testing.T) {
+	c := newCluster(1)
+	r := lostPower(t, c)
+	r.idle = time.Millisecond
+	p := r.start()
+	eventually(t, "the connection is let go", func() bool {
+		return c.count(func() int { return c.opened }) == 3 && c.count(func() int { return c.closed }) == 3
+	})
+	r.write(numbered(100_000, 100_100))
+	eventually(t, "the new lines arrive", func() bool { return c.count(func() int { return len(c.logs[0]) }) == 12_100 })
+	p.stop(t)
+	r.wantLog(0, numbered(0, 12_000)+numbered(100_000, 100_100))
+}
+
+// A leader that was deposed does not know of the last lines. Where the next one would be
+// appended behind them it shows; in a new numbering, because a file is gone, it does not.
+func TestDeposedLeaderIsNotBelievedWhereNothingWouldShowIt(t *testing.T) {
+	c := newCluster(1)
+	r := newRig(t, c)
+	r.write(numbered(0, 100))
+	r.once()
+	before := r.slots[1]
+	r.write(numbered(100, 200))
+	r.rotate(1)
+	r.write(numbered(200, 300))
+	r.once()
+	before.Partitions[0].Starts = []Start{{Generation: 1, Number: 200}} // as it was before these were sent
+	r.unstored(before)
+	if err := os.Remove(r.rotated(1)); err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	c.holds = func(partition int32, id int64) (Producer, error) {
+		p := c.producers[[2]int64{int64(partition), id}]
+		last := p.next - 1
+		if told++; told == 1 {
+			last = 99
+		}
+		return Producer{Known: true, Epoch: p.epoch, LastSequence: last}, nil
+	}
+	r.write(numbered(300, 400))
+	r.once()
+	r.wantLog(0, numbered(0, 400))
+}
