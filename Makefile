@@ -12,6 +12,8 @@ PKGS        ?= ./...
 # fail a target with "context deadline exceeded" and no input (go.dev/issue/75804).
 FUZZTIME    ?= 100000x
 BENCH       ?= .
+# What `make model` does: so many histories.
+MODEL ?= 10000000
 # What `make torture-kafka` does.
 CLUSTER     ?= single
 RUNS        ?= 1
@@ -25,7 +27,7 @@ ALLTAGS     := kafka,root,python,host,torture
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-root test-python race fmt lint lint-all fuzz bench bench-kafka torture torture-kafka kafka-test \
+.PHONY: help model build run test test-root test-python race fmt lint lint-all fuzz bench bench-kafka torture torture-kafka kafka-test \
 	package package-test ansible-test up down logs ps topic clean ci distclean
 
 help: ## list the commands
@@ -89,6 +91,9 @@ kafka-test: ## run the tests against Apache Kafka 3.6.2 (needs Java 17, Maven, k
 	packaging/kafka/fetch
 	$(GO) test -tags kafka -count=1 -timeout 30m ./internal/kafka/... ./internal/logship ./internal/e2e/...
 	$(GO) test -tags kafka -count=1 -timeout 30m -run '^TestKafka$$' -v ./internal/torture -lines 60000
+
+model: ## run MODEL histories of the model of logship's algorithm (10,000,000 take 8 minutes on one core)
+	$(GO) test -count=1 -timeout 24h -v ./internal/ship/model -run 'TestHistories$$' -histories $(MODEL)
 
 torture-kafka: ## the whole of logship on CLUSTER=single,three,kraft,kraft3: RUNS of LINES lines, all killed and frozen
 	packaging/kafka/fetch

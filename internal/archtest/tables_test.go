@@ -36,6 +36,7 @@ var imports = map[string][]string{
 	"internal/daemon":     {},
 	"internal/admin":      {},
 
+	"internal/ship/model":      {},
 	"internal/ship/shiptest":   {"internal/ship"},
 	"internal/kafka/kafkatest": {"internal/kafka", "internal/config"},
 	"internal/e2e":             {},

@@ -144,8 +144,8 @@ func (s *Shipper) opened(e event) {
 	l.state, l.session = laneOpen, e.session
 	l.session.start(l, s.events)
 	l.used, l.seen, l.proven, l.resumed = time.Now(), time.Now(), false, false
-	if q := e.question; s.stopping || q.id != l.id || q.epoch != l.epoch || l.careful && !q.careful {
-		// Nothing more is sent, or it was asked of a numbering that has ended meanwhile.
+	if q := e.question; s.stopping || q.id != l.id || q.epoch != l.epoch || q.final != l.final || l.careful && !q.careful {
+		// Nothing more is sent, or it was asked of what has changed meanwhile.
 		l.unsent, l.err, l.wanted = len(l.window), nil, l.careful
 		s.breakOff(l)
 		return
