@@ -68,21 +68,21 @@ type lane struct {
 	inRow   int      // lines that were left out with nothing taken between
 	refused int64    // a line that the leader refused, alone; -1 if none
 
-	receipts  receipts // to be held against the topic
-	proven    bool     // the leader took a batch since the connection was made
-	took      time.Time
-	state     laneState
-	retrying  bool      // down, and waiting to try again
-	leaving   bool      // closing because there is nothing to send
-	asking    bool      // the tripwire's question is under way
-	sentSince bool      // the last question
-	seen      time.Time // when its last answer came
-	lastSent  time.Time
-	used      time.Time
-	session   *session
-	attempts  int // failures in a row
-	disorder  int // of them, answers that a sequence is out of order
-	err       error
+	receipts receipts // to be held against the topic
+	proven   bool     // the leader took a batch since the connection was made
+	took     time.Time
+	state    laneState
+	retrying bool      // down, and waiting to try again
+	leaving  bool      // closing because there is nothing to send
+	asking   bool      // the tripwire's question is under way
+	looks    int       // that are due: what one is told may be a second old
+	seen     time.Time // when its last answer came
+	lastSent time.Time
+	used     time.Time
+	session  *session
+	attempts int // failures in a row
+	disorder int // of them, answers that a sequence is out of order
+	err      error
 }
 
 type laneState int

@@ -220,7 +220,7 @@ func (s *Shipper) everySecond(now time.Time) {
 	s.quarantineAll()
 	s.advance()
 	for _, l := range s.lanes {
-		if l.sentSince {
+		if l.looks > 0 {
 			s.look(l)
 		}
 	}
@@ -354,7 +354,7 @@ func (s *Shipper) send(l *lane, now time.Time) {
 	l.flying = append(l.flying, b)
 	l.session.pending++
 	l.sent = max(l.sent, b.last())
-	l.sentSince, l.lastSent, b.sent = true, now, now
+	l.looks, l.lastSent, b.sent = 2, now, now
 	// The channel has room for a full window: this never blocks.
 	l.session.batches <- Batch{ProducerID: l.id, Epoch: l.epoch, FirstSequence: sequenceOf(b.first), Time: now, Lines: b.lines}
 }

@@ -21,7 +21,7 @@ func (s *Shipper) look(l *lane) {
 	if l.asking || l.state != laneOpen {
 		return
 	}
-	l.asking, l.sentSince = true, false
+	l.asking, l.looks = true, max(l.looks-1, 0)
 	at, got := sight{l.id, l.epoch, l.final}, l.receipts.due(s.o.Group, time.Now())
 	go func() {
 		e := event{lane: l, kind: eventLooked, sight: at}

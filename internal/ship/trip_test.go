@@ -258,3 +258,19 @@ func TestMissingRightHoldsTheLinesUntilItIsGiven(t *testing.T) {
 	p.stop(t)
 	r.wantLog(0, numbered(0, 20))
 }
+
+// Which topic it is may be known from a moment before it was made anew.
+func TestTopicThatWasCreatedAnewIsRefusedWithNoMoreLines(t *testing.T) {
+	c := newCluster(1)
+	c.lags = true
+	r := newRig(t, c)
+	r.write(numbered(0, 100))
+	p := r.start()
+	eventually(t, "the lines arrive", func() bool { return c.count(func() int { return len(c.logs[0]) }) == 100 })
+	c.mu.Lock()
+	c.topicID, c.logs[0], c.stored[0] = "topic-2", nil, nil
+	clear(c.producers)
+	c.mu.Unlock()
+	r.write(numbered(100, 110))
+	p.wantRefused(t, "created anew")
+}
