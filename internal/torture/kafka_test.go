@@ -41,7 +41,9 @@ func TestKafka(t *testing.T) {
 		var results []kafkaResult
 		for run := range *kafkaRuns {
 			seed := uint64(time.Now().UnixNano()/1e6) + uint64(run)
-			results = append(results, onKafka(t, name, kind, seed, int32(1+2*(run%2)), logship))
+			t.Run(fmt.Sprint(name, " ", run+1), func(t *testing.T) { // its cluster ends with it
+				results = append(results, onKafka(t, name, kind, seed, int32(1+2*(run%2)), logship))
+			})
 		}
 		t.Logf("\n%s", kafkaTable(results))
 		if name != "single" {
