@@ -59,7 +59,7 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
-// start runs a command in an empty environment. It is killed, and what it said
+// start runs one of our commands, or the program at a path, in an empty environment. It is killed, and what it said
 // is shown, when the test ends badly.
 func start(t *testing.T, env []string, name string, args ...string) *program {
 	t.Helper()
@@ -69,7 +69,10 @@ func start(t *testing.T, env []string, name string, args ...string) *program {
 // startTo is start with standard output to a file.
 func startTo(t *testing.T, env []string, stdout *os.File, name string, args ...string) *program {
 	t.Helper()
-	p := &program{t: t, cmd: exec.Command(filepath.Join(bin, name), args...), done: make(chan struct{})}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(bin, name)
+	}
+	p := &program{t: t, cmd: exec.Command(name, args...), done: make(chan struct{})}
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	if stdout != nil {

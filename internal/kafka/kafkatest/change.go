@@ -85,10 +85,28 @@ func Configure(t testing.TB, addr, name, value string) {
 	configure(t, addr, kmsg.ConfigResourceTypeBroker, "", name, value)
 }
 
-// Limit changes the largest batch that a topic takes.
+// Limit changes the largest batch that a topic takes, and waits until it does: a broker
+// with ZooKeeper hears of changes later, one after the other.
 func Limit(t testing.TB, addr, topic string, size int) {
 	t.Helper()
-	configure(t, addr, kmsg.ConfigResourceTypeTopic, topic, "max.message.bytes", strconv.Itoa(size))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cl := dial(t, addr, kgo.DefaultProduceTopic("limits"), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	if err := create(ctx, cl, "limits", 1); err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+		t.Fatalf("create topic limits: %v", err)
+	}
+	awaitLeaders(ctx, t, cl, "limits")
+	set := func(topic string, size int) {
+		configure(t, addr, kmsg.ConfigResourceTypeTopic, topic, "max.message.bytes", strconv.Itoa(size))
+	}
+	taken := func() error {
+		return cl.ProduceSync(ctx, &kgo.Record{Value: make([]byte, 3000)}).FirstErr()
+	}
+	set("limits", 10_000)
+	WaitFor(t, "a record to be taken", func() bool { return taken() == nil })
+	set(topic, size)
+	set("limits", 1000)
+	WaitFor(t, "a record not to be taken", func() bool { return errors.Is(taken(), kerr.MessageTooLarge) })
 }
 
 func configure(t testing.TB, addr string, kind kmsg.ConfigResourceType, of, name, value string) {
@@ -128,4 +146,28 @@ func Allow(t testing.TB, addr, principal, topic string, op kmsg.ACLOperation) {
 	if err != nil {
 		t.Fatalf("allow %s to %s topic %s: %v", principal, op, topic, err)
 	}
+}
+
+// Grow adds partitions to a topic, up to so many, and waits until they have leaders.
+func Grow(t testing.TB, addr, topic string, partitions int32) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cl := dial(t, addr)
+	rt := kmsg.NewCreatePartitionsRequestTopic()
+	rt.Topic, rt.Count = topic, partitions
+	req := kmsg.NewPtrCreatePartitionsRequest()
+	req.TimeoutMillis = 30_000
+	req.Topics = append(req.Topics, rt)
+	resp, err := req.RequestWith(ctx, cl)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.Topics[0].ErrorCode)
+	}
+	if err != nil {
+		t.Fatalf("add partitions to topic %s: %v", topic, err)
+	}
+	WaitFor(t, "the new partitions of "+topic, func() bool {
+		found, err := ends(ctx, cl, topic)
+		return err == nil && len(found) == int(partitions)
+	})
 }

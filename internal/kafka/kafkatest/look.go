@@ -68,10 +68,12 @@ func Records(t testing.TB, addr, topic string) map[int32][]*kgo.Record {
 	defer cancel()
 	cl := dial(t, addr, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchMaxWait(100*time.Millisecond))
-	want, err := ends(ctx, cl, topic)
-	if err != nil {
-		t.Fatalf("end offsets of %s: %v", topic, err)
-	}
+	var want map[int32]int64
+	WaitFor(t, "end offsets of "+topic, func() (ok bool) { // a broker that has just begun does not know yet
+		var err error
+		want, err = ends(ctx, cl, topic)
+		return err == nil
+	})
 	got := make(map[int32][]*kgo.Record)
 	left := 0
 	for p, end := range want {
@@ -199,4 +201,25 @@ func Committed(t testing.TB, addr, group, topic string, partition int32) int64 {
 		}
 	}
 	return -1
+}
+
+// Producers is how many producer ids the leader of a partition knows.
+func Producers(t testing.TB, addr, topic string, partition int32) int {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	rt := kmsg.NewDescribeProducersRequestTopic()
+	rt.Topic, rt.Partitions = topic, []int32{partition}
+	req := kmsg.NewPtrDescribeProducersRequest()
+	req.Topics = append(req.Topics, rt)
+	cl, n := dial(t, addr), 0
+	WaitFor(t, "producers of "+topic, func() bool {
+		resp, err := req.RequestWith(ctx, cl)
+		if err != nil || resp.Topics[0].Partitions[0].ErrorCode != 0 {
+			return false
+		}
+		n = len(resp.Topics[0].Partitions[0].ActiveProducers)
+		return true
+	})
+	return n
 }
