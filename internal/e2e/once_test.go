@@ -20,8 +20,9 @@ type once struct {
 	proxy      *kafkatest.Proxy
 	topic, dir string
 	written    []string
-	from       int // lines before this one are nobody's business
-	asked      int // questions for settings before the last logship began
+	stateDir   string // where it is not in dir
+	from       int    // lines before this one are nobody's business
+	asked      int    // questions for settings before the last logship began
 }
 
 // describeConfigs is the request for a topic's settings, among them its limit.
@@ -35,8 +36,13 @@ func newOnce(t *testing.T, c *kafkatest.Cluster, partitions int32, settings ...s
 	return o
 }
 
-func (o *once) log() string   { return filepath.Join(o.dir, "events.log") }
-func (o *once) state() string { return filepath.Join(o.dir, "state") }
+func (o *once) log() string { return filepath.Join(o.dir, "events.log") }
+func (o *once) state() string {
+	if o.stateDir != "" {
+		return o.stateDir
+	}
+	return filepath.Join(o.dir, "state")
+}
 
 // write appends numbered lines to the log.
 func (o *once) write(n int) {
