@@ -37,7 +37,9 @@ type Status struct {
 	// Unacked lines were read and are not safe yet; Oldest is how long the first
 	// of them has been waiting.
 	Unacked int
-	Oldest  time.Duration
+	// InFlight is batches that were sent and have no answer yet.
+	InFlight int
+	Oldest   time.Duration
 	// Unsaved is how long ago the state was stored, of the Shipper that waits longest
 	// with something new to store.
 	Unsaved time.Duration
@@ -108,6 +110,7 @@ func (g *Group) leave(s *Shipper) {
 type view struct {
 	mu      sync.Mutex
 	unacked int
+	flying  int
 	since   time.Time // when the oldest of them was read; zero if there is none
 	saved   time.Time // zero if there is nothing new
 	acked   uint64
@@ -117,6 +120,7 @@ func (v *view) addTo(sum *Status, now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	sum.Unacked += v.unacked
+	sum.InFlight += v.flying
 	sum.Acked += v.acked
 	if !v.since.IsZero() {
 		sum.Oldest = max(sum.Oldest, now.Sub(v.since))
@@ -130,6 +134,11 @@ func (v *view) addTo(sum *Status, now time.Time) {
 func (s *Shipper) show() {
 	s.view.mu.Lock()
 	defer s.view.mu.Unlock()
+	flying := 0
+	for _, l := range s.lanes {
+		flying += len(l.flying)
+	}
+	s.view.flying = flying
 	s.view.unacked, s.view.since, s.view.acked, s.view.saved = s.order.lines, s.order.since(), s.ackedLines, time.Time{}
 	if s.order.moved {
 		s.view.saved = s.saved

@@ -150,3 +150,27 @@ func TestConnectionThatAnotherGaveUpIsNoTrouble(t *testing.T) {
 		t.Errorf("%d lines were logged, want none: %s", n, log.text.String())
 	}
 }
+
+func TestBatchesInFlightAreShown(t *testing.T) {
+	c := newCluster(1)
+	c.maxBytes = 4000
+	r := newRig(t, c)
+	r.group = NewGroup(class, zerolog.Nop(), nil)
+	answer := make(chan struct{})
+	n := 0
+	c.fault = func(_ int32, _ Batch, appended bool) error {
+		if n++; n == 3 { // the first batch is answered, and four wait behind the second
+			c.mu.Unlock()
+			<-answer
+			c.mu.Lock()
+		}
+		return nil
+	}
+	r.write(numbered(0, 5000))
+	stop := r.background()
+	eventually(t, "five batches to be in flight", func() bool { return r.group.Status().InFlight == maxInFlight })
+	close(answer)
+	eventually(t, "the lines to arrive", func() bool { return c.count(func() int { return len(c.logs[0]) }) == 5000 })
+	eventually(t, "none to be in flight", func() bool { return r.group.Status().InFlight == 0 })
+	stop()
+}

@@ -52,6 +52,7 @@ func newMetrics(reg prometheus.Registerer, g *Group) *metrics {
 		reg.MustRegister(m.linesRead, m.bytesRead, m.ackedLines, m.acked, m.quarantined, m.errors, m.recoveries,
 			m.cuts, m.lost, m.disowned, m.late, m.numberings, m.trips, m.conflicts, m.split, m.truncated, m.saveFailures,
 			gauge("unacked_lines", "Lines read and not safe yet.", func(s Status) float64 { return float64(s.Unacked) }),
+			gauge("batches_in_flight", "Batches that were sent and have no answer yet.", func(s Status) float64 { return float64(s.InFlight) }),
 			gauge("oldest_unacked_seconds", "How long the oldest line that is not safe has been waiting since it was read.",
 				func(s Status) float64 { return s.Oldest.Seconds() }),
 			gauge("checkpoint_age_seconds", "How long ago the state was stored that was not stored for longest though there was something new.",
