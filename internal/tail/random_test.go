@@ -29,8 +29,10 @@ type program struct {
 	may    map[int]bool
 	spans  []*span // the files, the live one last
 	follow bool
+	stalls bool // some readers are not listened to for a while
 	change func(*Config)
-	there  int // number of the next line when the reader began
+	there  int   // number of the next line when the reader began
+	mark   *Mark // where it began, nil at the first start
 }
 
 // span is the lines of one file, which nobody else has: all from from on, up to
@@ -222,8 +224,10 @@ func (p *program) crash() {
 	p.check()
 	if n := len(p.reader.settled); n > 0 {
 		i := p.rng.IntN(n)
-		p.state = p.reader.stateAt(i)
+		p.state, p.mark = p.reader.stateAt(i), &p.reader.settled[i].mark
 		p.deal(p.reader.settled[i].lines)
+	} else if p.mark != nil && p.rng.IntN(2) == 0 {
+		p.state = p.reader.stateFor(*p.mark) // stored once more, with what is known of the files by now
 	}
 	p.note("crash, going on after line %d", p.last)
 	for _, s := range p.spans {
@@ -259,7 +263,11 @@ func (p *program) begin() {
 		p.change(&cfg)
 	}
 	p.there = p.next
-	p.reader = start(p.t, cfg)
+	var stall chan struct{}
+	if p.stalls && p.rng.IntN(3) == 0 {
+		stall = make(chan struct{})
+	}
+	p.reader = startStalled(p.t, cfg, stall)
 }
 
 // check compares what the reader has read with what it had to: each line after
@@ -323,7 +331,7 @@ func TestRandomPrograms(t *testing.T) {
 				t.Logf("seed %d", seed)
 				p := &program{
 					clock: t.TempDir(), folder: newFolder(t), rng: rand.New(rand.NewPCG(seed, 0)),
-					last: -1, follow: follow, dealt: make(map[int]bool), may: make(map[int]bool),
+					last: -1, follow: follow, stalls: true, dealt: make(map[int]bool), may: make(map[int]bool),
 				}
 				p.spans = []*span{{path: p.path}}
 				p.w = p.writer(p.path)
@@ -345,6 +353,10 @@ func TestRandomPrograms(t *testing.T) {
 							p.truncate()
 						}
 					case 9:
+						if p.rng.IntN(2) == 0 {
+							p.reader.goOn()
+							continue
+						}
 						p.crash()
 						for range p.rng.IntN(3) { // rotations while nobody reads
 							p.write()
@@ -354,6 +366,7 @@ func TestRandomPrograms(t *testing.T) {
 					}
 				}
 				p.finish()
+				p.reader.goOn()
 				must(t, p.w.Close())
 				eventually(t, "no line is missing", func() bool { return p.missing() < 0 })
 				p.check()

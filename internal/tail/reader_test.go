@@ -55,7 +55,9 @@ type reader struct {
 	hold      bool // keep blocks instead of releasing them
 	held      []*Block
 	last      Position
-	reached   int // lines received when Reached was seen first, -1 before
+	reached   int           // lines received when Reached was seen first, -1 before
+	stall     chan struct{} // nothing is received before it is closed
+	killed    bool          // nothing is received any more
 }
 
 // settled is a position and how many lines lie before it.
@@ -77,7 +79,13 @@ func config(t testing.TB, path string) Config {
 
 func start(t testing.TB, cfg Config) *reader {
 	t.Helper()
-	r := &reader{t: t, reached: -1, ended: make(chan error, 1), gone: make(chan struct{})}
+	return startStalled(t, cfg, nil)
+}
+
+// startStalled starts a reader that receives nothing before stall is closed.
+func startStalled(t testing.TB, cfg Config, stall chan struct{}) *reader {
+	t.Helper()
+	r := &reader{t: t, reached: -1, ended: make(chan error, 1), gone: make(chan struct{}), stall: stall}
 	cfg.Changed = func(err error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -96,9 +104,16 @@ func start(t testing.TB, cfg Config) *reader {
 
 func (r *reader) consume() {
 	defer close(r.gone)
+	if r.stall != nil {
+		<-r.stall
+	}
 	for b := range r.tail.Blocks() {
 		r.mu.Lock()
-		r.take(b)
+		if r.killed {
+			b.Release()
+		} else {
+			r.take(b)
+		}
 		r.mu.Unlock()
 	}
 }
@@ -144,6 +159,10 @@ func (r *reader) take(b *Block) {
 
 // stop ends the reader and returns when it has.
 func (r *reader) stop() {
+	r.mu.Lock()
+	r.killed = r.killed || r.stall != nil && !r.isGoing()
+	r.mu.Unlock()
+	r.goOn()
 	r.cancel()
 	if err, ok := <-r.ended; ok && err != nil {
 		r.t.Errorf("run: %v", err)
@@ -158,6 +177,23 @@ func (r *reader) stop() {
 	case <-r.ended:
 	default:
 		close(r.ended)
+	}
+}
+
+// isGoing tells whether a reader is not stalled any more.
+func (r *reader) isGoing() bool {
+	select {
+	case <-r.stall:
+		return true
+	default:
+		return r.stall == nil
+	}
+}
+
+// goOn ends a stall.
+func (r *reader) goOn() {
+	if !r.isGoing() {
+		close(r.stall)
 	}
 }
 
@@ -177,7 +213,12 @@ func (r *reader) state() *State {
 // stateAt is the state at a settled position, through its stored form.
 func (r *reader) stateAt(i int) *State {
 	r.t.Helper()
-	s := r.tail.State(r.settled[i].mark)
+	return r.stateFor(r.settled[i].mark)
+}
+
+func (r *reader) stateFor(m Mark) *State {
+	r.t.Helper()
+	s := r.tail.State(m)
 	text, err := json.Marshal(s)
 	must(r.t, err)
 	var back State
