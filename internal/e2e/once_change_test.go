@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -228,6 +230,27 @@ func expiredInDoubt(t *testing.T, c *kafkatest.Cluster) {
 	o.check()
 }
 
+// The process lives on: its batches are in the topic, their answers are lost, and the
+// leader it comes back to has forgotten who sent them.
+func expiredUnanswered(t *testing.T, c *kafkatest.Cluster) {
+	o := newOnce(t, c, 1)
+	o.write(200)
+	ship := o.ship("--request-timeout", "60s") // it stays in doubt until the connection is cut
+	o.await(200)
+	o.proxy.Swallow(kafkatest.Producing)
+	t.Cleanup(func() { o.proxy.Swallow() })
+	o.write(100)
+	o.await(300)
+	expire(t, c, o)
+	o.proxy.Swallow()
+	o.proxy.Cut()
+	o.write(100)
+	o.await(400)
+	ship.kill()
+	o.drain()
+	o.check()
+}
+
 // clone copies a log and its state, as copying a machine does: nothing tells that it is
 // a copy, and what is in it is at the same paths.
 func (o *once) clone() *once {
@@ -244,33 +267,33 @@ func (o *once) clone() *once {
 	return &twin
 }
 
-// shipAs starts a logship that sees o's folder where another one's is, as on a machine
-// of its own.
-func (o *once) shipAs(other *once) *program {
+// as starts a command of logship that sees o's folder where another one's is, as on a
+// machine of its own.
+func (o *once) as(other *once, args ...string) *program {
 	o.t.Helper()
 	unshare, err := exec.LookPath("unshare")
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	args := []string{"--mount"}
+	own := []string{"--mount"}
 	if os.Getuid() != 0 {
-		args = append(args, "--map-root-user")
+		own = append(own, "--map-root-user")
 	}
-	args = append(args, "sh", "-c", `mount --bind "$1" "$2" && shift 2 && exec "$@"`, "sh", o.dir, other.dir, filepath.Join(bin, "logship"))
-	return start(o.t, nil, unshare, append(args, other.args("run", "--admin-listen", "off", "--retry-max", "1s", "--request-timeout", "5s")...)...)
+	own = append(own, "sh", "-c", `mount --bind "$1" "$2" && shift 2 && exec "$@"`, "sh", o.dir, other.dir, filepath.Join(bin, "logship"))
+	return start(o.t, nil, unshare, append(own, args...)...)
 }
 
-func clonesSlow(t *testing.T, c *kafkatest.Cluster) { clones(t, c, 1, 200*time.Millisecond) }
-func clonesFast(t *testing.T, c *kafkatest.Cluster) { clones(t, c, 5000, time.Millisecond) }
+func clonesSlow(t *testing.T, c *kafkatest.Cluster) { clones(t, c, 1, 200*time.Millisecond, true) }
+func clonesFast(t *testing.T, c *kafkatest.Cluster) { clones(t, c, 5000, time.Millisecond, false) }
 
 // clones has two logships ship logs that differ under the same numbers. One of them has
 // to stop, and to say of which lines it can't know; the other goes on as if nothing was.
-func clones(t *testing.T, c *kafkatest.Cluster, lines int, every time.Duration) {
+func clones(t *testing.T, c *kafkatest.Cluster, lines int, every time.Duration, account bool) {
 	o := newOnce(t, c, 1)
 	o.write(100)
 	o.drain()
 	both := [2]*once{o, o.clone()}
-	ships := [2]*program{o.ship(), both[1].shipAs(o)}
+	ships := [2]*program{o.ship(), both[1].as(o, o.args("run", "--admin-listen", "off", "--retry-max", "1s", "--request-timeout", "5s")...)}
 	begun := time.Now()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -296,15 +319,77 @@ func clones(t *testing.T, c *kafkatest.Cluster, lines int, every time.Duration) 
 	}
 	t.Logf("one stopped %s after the first line of both, with %d lines written", time.Since(begun).Round(time.Millisecond), len(both[loser].written))
 	o.refused(ships[loser], "copy of this state", "logship adopt")
-	winner := both[1-loser]
-	eventually(t, "the other to ship its lines", func() bool {
+	winner, ended := both[1-loser], false
+	eventually(t, "the other to ship its lines, or to stop too", func() bool {
 		select {
 		case <-ships[1-loser].done:
-			return true // it has noticed too
+			ended = true
+			return true
 		default:
+			if account {
+				return len(winner.missing()) == 0
+			}
 			return bytes.Contains(lastRecord(t, c, o.topic), []byte(winner.written[len(winner.written)-1]))
 		}
 	})
+	if ended && account {
+		o.refused(ships[1-loser], "copy of this state", "logship adopt")
+	}
+	ships[1-loser].kill()
+	if !account {
+		return
+	}
+	for i, x := range both {
+		if i == loser || ended {
+			x.accounted(o, ships[i].stderr.String())
+		}
+	}
+}
+
+// named is how a refusal tells which lines passed for those of somebody else.
+var named = regexp.MustCompile(`under numbers (\d+) to (\d+) of producer`)
+
+// accounted goes on with what a copy was refused, and checks that only lines are missing
+// then that the refusal has named. A line's number is its place in the log.
+func (o *once) accounted(place *once, said string) {
+	o.t.Helper()
+	first, last := 0, -1
+	if m := named.FindStringSubmatch(said); m != nil {
+		first, _ = strconv.Atoi(m[1])
+		last, _ = strconv.Atoi(m[2])
+	}
+	for _, args := range [][]string{place.args("adopt --resend"), place.args("run", "--once", "--admin-listen", "off")} {
+		if p := o.as(place, args...); p.wait() != 0 {
+			o.t.Fatalf("logship %s: %s%s", args[0], p.stdout.String(), p.stderr.String())
+		}
+	}
+	lost := o.missing()
+	o.t.Logf("lines %d to %d are named, %d are missing", first, last, len(lost))
+	for _, n := range lost {
+		if n < first || n > last {
+			o.t.Errorf("line %d of %d is not in the topic, and was not named; %d are missing from line %d to %d, named were %d to %d",
+				n, len(o.written), len(lost), lost[0], lost[len(lost)-1], first, last)
+			return
+		}
+	}
+}
+
+// missing are the numbers of the lines that the topic does not have.
+func (o *once) missing() []int {
+	o.t.Helper()
+	there := make(map[string]bool)
+	for _, records := range kafkatest.Records(o.t, o.c.Addrs(), o.topic) {
+		for _, r := range records {
+			there[string(r.Value)] = true
+		}
+	}
+	var lost []int
+	for n, line := range o.written {
+		if !there[line] {
+			lost = append(lost, n)
+		}
+	}
+	return lost
 }
 
 func lastRecord(t *testing.T, c *kafkatest.Cluster, topic string) []byte {

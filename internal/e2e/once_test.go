@@ -169,6 +169,7 @@ func TestOnce(t *testing.T) {
 		{"topic is made anew while logship is down", recreatedDown},
 		{"producer id expires while idle", expiredIdle},
 		{"producer id expires in doubt", expiredInDoubt},
+		{"producer id expires with answers lost", expiredUnanswered},
 		{"copies of a state at five lines a second", clonesSlow},
 		{"copies of a state at full speed", clonesFast},
 	} {
