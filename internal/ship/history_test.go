@@ -389,7 +389,14 @@ func (h *history) late() (n int) {
 			n = len(h.removed) + h.next // not counted yet: that takes a line of the partition
 		}
 	}
-	for _, m := range lateRecords.FindAllStringSubmatch(h.said.text.String(), -1) {
+	return n + h.said.late()
+}
+
+// late is how many records were said to have come late.
+func (s *said) late() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range lateRecords.FindAllStringSubmatch(s.text.String(), -1) {
 		records, _ := strconv.Atoi(m[1])
 		n += records
 	}

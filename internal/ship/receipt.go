@@ -60,7 +60,7 @@ func (r *receipts) due(g *Group, now time.Time) (due receipts) {
 		r.passed++
 	}
 	switch {
-	case r.over && r.passed%seldom != 0:
+	case r.over && r.passed%seldom != 1: // the first is not left out: copies begin together
 		*r = receipts{passed: r.passed}
 	case len(r.lines) > 0 && g.mayCheck(now):
 		due, *r = *r, receipts{passed: r.passed}

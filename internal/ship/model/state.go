@@ -71,7 +71,6 @@ type question struct {
 	searched     bool
 	end          bounds // at the search before
 	next         questionStep
-	word         word
 	unknown      bool
 	last         int
 	found        int // id
