@@ -112,13 +112,15 @@ func (t *Tail) original(f *found) *generation {
 		switch {
 		case g.copied:
 		case g.file != nil:
-			if samePart(f.file, g.file, 0, headSize) &&
-				samePart(f.file, g.file, max(0, f.size-frontierSize), f.size) {
+			head, same := samePart(f.file, g.file, 0, headSize)
+			if same {
+				_, same = samePart(f.file, g.file, max(0, f.size-frontierSize), f.size)
+			}
+			if same {
 				if g.offset == 0 {
 					// The copy counts as read because g will be. If g is truncated
-					// before, that must be seen.
-					g.head = make([]byte, headSize)
-					_, _ = pread(g.file, g.head, 0)
+					// before, which may be now, that must be seen.
+					g.head = head
 				}
 				return g
 			}
@@ -130,12 +132,12 @@ func (t *Tail) original(f *found) *generation {
 	return nil
 }
 
-// samePart tells whether two files have the same bytes from from up to to.
-func samePart(a, b *os.File, from, to int64) bool {
+// samePart tells whether two files have the same bytes from from up to to, and which.
+func samePart(a, b *os.File, from, to int64) (part []byte, same bool) {
 	x, y := make([]byte, to-from), make([]byte, to-from)
 	n, err := pread(a, x, from)
 	m, errB := pread(b, y, from)
-	return err == nil && errB == nil && n == len(x) && m == len(y) && bytes.Equal(x, y)
+	return x, err == nil && errB == nil && n == len(x) && m == len(y) && bytes.Equal(x, y)
 }
 
 // continuation finds the file that goes on where a generation can't be read any
@@ -186,7 +188,7 @@ func (t *Tail) truncated(g *generation, s *survey, unknown []*found, now time.Ti
 	if rest != nil {
 		event = event.Str("rest", f.path).Int64("rest_bytes", f.size-g.offset)
 		unknown = slices.DeleteFunc(unknown, func(u *found) bool { return u == f })
-	} else if lost := g.size - g.offset; lost > 0 {
+	} else if lost := max(g.size, g.seen) - g.offset; lost > 0 {
 		t.counts.abandoned.Add(lost)
 		event = t.log.Warn().Int64("lost_bytes", lost)
 	}

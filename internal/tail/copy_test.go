@@ -379,3 +379,79 @@ func TestTrailIsDenseOnlyNearItsEnd(t *testing.T) {
 		}
 	}
 }
+
+// A log may be truncated in the moment in which its copy is known by it. What shows
+// that the copy has to be read in its place is the copy's head, then.
+func TestLogThatIsTruncatedWhileItsCopyIsComparedIsNotForgotten(t *testing.T) {
+	f := newFolder(t)
+	old, next := numbered(0, 200), numbered(200, 400)
+	f.write(old)
+	f.copyFile(".1")
+	tail := looked(t, f, small(t, f))
+	file, err := os.Open(f.path)
+	must(t, err)
+	defer file.Close()
+	id, st, err := identify(file)
+	must(t, err)
+	g := &generation{id: id, name: f.path, file: file, live: true, size: st.Size}
+	tail.number(g)
+	copied, err := os.Open(f.path + ".1")
+	must(t, err)
+	defer copied.Close()
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w := f.writer(f.path)
+		defer w.Close()
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			text := old
+			if i%2 > 0 {
+				text = next
+			}
+			_ = w.Truncate(0)
+			_, _ = w.WriteString(text)
+		}
+	}()
+	known := 0
+	for known < 2000 {
+		g.head = nil
+		if tail.original(&found{path: f.path + ".1", file: copied, size: int64(len(old))}) == nil {
+			continue
+		}
+		known++
+		if string(g.head) != old[:headSize] {
+			t.Errorf("the copy was known, and by the head %.20q…", g.head)
+			break
+		}
+	}
+	close(stop)
+	<-done
+	g.file = nil
+}
+
+// What a truncation takes is counted by the size that the file had before it.
+func TestBytesThatATruncationTookAreCounted(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 1000))
+	tail := looked(t, f, small(t, f))
+	now := time.Now()
+	tail.look(now, false)
+	tail.step(now) // the decision
+	tail.pending.Release()
+	tail.handedOver()
+	tail.step(now)
+	read := tail.pending.End.Offset
+	tail.pending.Release()
+	tail.handedOver()
+	must(t, os.Truncate(f.path, 0))
+	tail.look(now, true)
+	if want, got := int64(len(numbered(0, 1000)))-read, tail.counts.abandoned.Load(); got != want {
+		t.Errorf("%d bytes are counted as abandoned, want %d", got, want)
+	}
+}
