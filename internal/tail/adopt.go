@@ -28,6 +28,10 @@ func (t *Tail) adopt(unknown []*found, s *survey, now time.Time) {
 		unknown = append([]*found{unknown[last]}, unknown[:last]...)
 	}
 	var fresh []*found
+	begin := make(beginnings)
+	if len(unknown) > 1 || len(unknown) == 1 && !unknown[0].live {
+		begin.add(t.gens...)
+	}
 	t.empty, t.unsure = false, false
 	for _, f := range unknown {
 		if f.file == nil {
@@ -36,6 +40,7 @@ func (t *Tail) adopt(unknown []*found, s *survey, now time.Time) {
 		if f.packed {
 			if t.adoptPacked(f, s, now) {
 				fresh = append(fresh, f)
+				begin.add(t.byFile[f.id.key()])
 			}
 			continue
 		}
@@ -44,7 +49,7 @@ func (t *Tail) adopt(unknown []*found, s *survey, now time.Time) {
 			continue // nothing to read, and too early to tell whether it is a copy
 		}
 		if !f.live {
-			if g := t.original(f); g != nil {
+			if g := t.original(f, begin); g != nil {
 				t.log.Info().Str("file", f.path).Str("of", g.name).Msg("copy of a log file found, not read")
 				t.number(&generation{id: f.id, name: f.path, copied: true, ended: true, offset: f.size, grown: now})
 				continue
@@ -55,7 +60,9 @@ func (t *Tail) adopt(unknown []*found, s *survey, now time.Time) {
 				break
 			}
 		}
-		t.number(&generation{id: f.id, name: f.path, file: f.take(), live: f.live, size: f.size, grown: now})
+		g := &generation{id: f.id, name: f.path, file: f.take(), live: f.live, size: f.size, grown: now}
+		t.number(g)
+		begin.add(g)
 		fresh = append(fresh, f)
 	}
 	if slices.ContainsFunc(fresh, func(f *found) bool { return !f.live }) {
@@ -104,32 +111,54 @@ func (t *Tail) overtaken() bool {
 // original returns the generation that f is a copy of, as copytruncate or a
 // person makes one, nil if there is none. When in doubt it is none: lines sent
 // twice are better than lines not sent.
-func (t *Tail) original(f *found) *generation {
+func (t *Tail) original(f *found, begin beginnings) *generation {
 	if f.size < headSize {
 		return nil
 	}
+	for _, g := range begin[beginning(f.file)] {
+		head, same := samePart(f.file, g.file, 0, headSize)
+		if same {
+			_, same = samePart(f.file, g.file, max(0, f.size-frontierSize), f.size)
+		}
+		if same {
+			if g.offset == 0 {
+				// The copy counts as read because g will be. If g is truncated
+				// before, which may be now, that must be seen.
+				g.head = head
+			}
+			return g
+		}
+	}
 	for _, g := range t.gens {
-		switch {
-		case g.copied:
-		case g.file != nil:
-			head, same := samePart(f.file, g.file, 0, headSize)
-			if same {
-				_, same = samePart(f.file, g.file, max(0, f.size-frontierSize), f.size)
-			}
-			if same {
-				if g.offset == 0 {
-					// The copy counts as read because g will be. If g is truncated
-					// before, which may be now, that must be seen.
-					g.head = head
-				}
-				return g
-			}
-		case f.size == g.offset && len(g.head) > 0 && holds(f.file, g.head, g.before, g.offset) == nil,
-			shorterCopy(f, g.head, g.before, g.trail, g.offset):
+		if g.copied || g.file != nil {
+			continue
+		}
+		if f.size == g.offset && len(g.head) > 0 && holds(f.file, g.head, g.before, g.offset) == nil ||
+			shorterCopy(f, g.head, g.before, g.trail, g.offset) {
 			return g
 		}
 	}
 	return nil
+}
+
+// beginnings are generations that can be read, by the first bytes of their files. Of
+// thousands of files each is compared with those only that begin as it does.
+type beginnings map[string][]*generation
+
+func (b beginnings) add(gens ...*generation) {
+	for _, g := range gens {
+		if !g.copied && g.file != nil {
+			k := beginning(g.file)
+			b[k] = append(b[k], g)
+		}
+	}
+}
+
+// beginning is the first bytes of a file, as many as there are.
+func beginning(f *os.File) string {
+	head := make([]byte, headSize)
+	n, _ := pread(f, head, 0) // what can't be read is compared with the same
+	return string(head[:n])
 }
 
 // samePart tells whether two files have the same bytes from from up to to, and which.

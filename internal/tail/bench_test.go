@@ -5,10 +5,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 )
 
@@ -114,4 +116,35 @@ func cpuTime(b *testing.B) time.Duration {
 	var u unix.Rusage
 	must(b, unix.Getrusage(unix.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkStartWithUnread begins with many rotated files that nobody has read: each may
+// be a copy of each other.
+func BenchmarkStartWithUnread(b *testing.B) {
+	for _, files := range []int{100, 1000, 3000} {
+		b.Run(fmt.Sprint(files), func(b *testing.B) {
+			dir := b.TempDir()
+			path := filepath.Join(dir, "events.log")
+			for n := range files {
+				if err := os.WriteFile(fmt.Sprintf("%s-20261122%05d", path, n), []byte(numbered(n*100, n*100+100)), 0o600); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if err := os.WriteFile(path, []byte(numbered(0, 10)), 0o600); err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				tail, err := New(Config{Path: path, Log: zerolog.Nop(), Reader: ReaderBlock, poll: true})
+				if err != nil {
+					b.Fatal(err)
+				}
+				tail.watch = newWatch(dir, tail.log, true)
+				tail.look(time.Now(), false)
+				if n := tail.Generations(); n != files+1 {
+					b.Fatalf("%d generations", n)
+				}
+				tail.cleanup()
+			}
+		})
+	}
 }

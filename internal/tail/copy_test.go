@@ -421,7 +421,9 @@ func TestLogThatIsTruncatedWhileItsCopyIsComparedIsNotForgotten(t *testing.T) {
 	known := 0
 	for known < 2000 {
 		g.head = nil
-		if tail.original(&found{path: f.path + ".1", file: copied, size: int64(len(old))}) == nil {
+		begin := make(beginnings)
+		begin.add(g)
+		if tail.original(&found{path: f.path + ".1", file: copied, size: int64(len(old))}, begin) == nil {
 			continue
 		}
 		known++
