@@ -85,3 +85,14 @@ func TestEachRuleIsNeeded(t *testing.T) {
 		})
 	}
 }
+
+// A fuzzer looks for seeds whose histories go where none has been.
+func FuzzHistory(f *testing.F) {
+	f.Add(uint64(1))
+	var m Model
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		if wrong := m.Run(seed, Controls{}); wrong != "" {
+			t.Errorf("seed %d: %s", seed, wrong)
+		}
+	})
+}
