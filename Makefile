@@ -69,11 +69,13 @@ lint: ## check format, go vet and staticcheck
 lint-all: lint ## lint, and golangci-lint with .golangci.yml (builds it: 4 minutes once)
 	$(GO) tool -modfile=.ci/tools.mod golangci-lint run --build-tags $(ALLTAGS) $(PKGS)
 
+# An execution of package ship's is whole lives of shippers.
 fuzz: ## run every fuzz target FUZZTIME, a number of executions
 	@set -e; for pkg in $$($(GO) list $(PKGS)); do \
+	  case $$pkg in */internal/ship) n=300x;; *) n=$(FUZZTIME);; esac; \
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "fuzz $$pkg $$target $(FUZZTIME)"; \
-	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$pkg; \
+	    echo "fuzz $$pkg $$target $$n"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $$n -fuzzminimizetime 1x $$pkg; \
 	  done; \
 	done
 

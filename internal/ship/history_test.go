@@ -472,3 +472,13 @@ func TestHistoriesFindWhatIsWrong(t *testing.T) {
 		})
 	}
 }
+
+// A fuzzer looks for seeds whose histories go where none has been.
+func FuzzHistory(f *testing.F) {
+	f.Add(int64(1))
+	f.Fuzz(func(t *testing.T, seed int64) {
+		if wrong, said := tell(t, seed, controls{}); wrong != "" {
+			t.Errorf("seed %d: %s\n%s", seed, wrong, said)
+		}
+	})
+}
