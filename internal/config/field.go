@@ -97,9 +97,32 @@ func (s *Set) describe(v reflect.Value, prefix string) {
 	}
 }
 
+// describeRow describes the sections of a list: they are known by key, so that they can be read and
+// reported, but have neither flags nor variables. Where a key is not given, the row is to blame.
+func (s *Set) describeRow(v reflect.Value, prefix string, from Origin) {
+	row := &Set{name: s.name, byKey: make(map[string]*field)}
+	row.describe(v, prefix)
+	for _, f := range row.fields {
+		f.origin = from
+		s.byKey[f.key] = f
+	}
+}
+
 func (f *field) isText() bool { return f.value.Addr().Type().Implements(textType) }
 func (f *field) isBool() bool { return f.value.Kind() == reflect.Bool && !f.isText() }
-func (f *field) isList() bool { return f.value.Kind() == reflect.Slice && !f.isText() }
+func (f *field) isList() bool {
+	return f.value.Kind() == reflect.Slice && !f.isText() && !f.isRows()
+}
+
+// isRows says whether the setting is a list of sections.
+func (f *field) isRows() bool {
+	return f.value.Kind() == reflect.Slice && f.value.Type().Elem().Kind() == reflect.Struct && !f.isText()
+}
+
+// isNumbers says whether the setting is a list of numbers.
+func (f *field) isNumbers() bool {
+	return f.value.Kind() == reflect.Slice && f.value.Type().Elem().Kind() == reflect.Float64 && !f.isText()
+}
 
 // wants names the type for people: in help texts and in problems.
 func (f *field) wants() string {
@@ -124,8 +147,13 @@ func (f *field) wants() string {
 	case reflect.Float64:
 		return "a number"
 	case reflect.Slice:
-		if f.value.Type().Elem().Kind() == reflect.String {
+		switch f.value.Type().Elem().Kind() {
+		case reflect.String:
 			return "a list"
+		case reflect.Float64:
+			return "a list of numbers"
+		case reflect.Struct:
+			return "a list of sections"
 		}
 	}
 	return ""
@@ -152,7 +180,17 @@ func (f *field) setTexts(texts []string, from Origin, r *Report) {
 	if f.isList() {
 		list := reflect.MakeSlice(f.value.Type(), 0, len(texts))
 		for _, text := range texts {
-			list = reflect.Append(list, reflect.ValueOf(text))
+			item := reflect.ValueOf(text)
+			if f.isNumbers() {
+				n, err := strconv.ParseFloat(text, 64)
+				if err != nil {
+					r.Addf(f.key, "want %s, got %q", f.wants(), text)
+					f.broken = true
+					return
+				}
+				item = reflect.ValueOf(n)
+			}
+			list = reflect.Append(list, item)
 		}
 		f.value.Set(list)
 		return
@@ -223,7 +261,7 @@ func (f *field) text() string {
 func (f *field) list() []string {
 	items := make([]string, f.value.Len())
 	for i := range items {
-		items[i] = f.value.Index(i).String()
+		items[i] = fmt.Sprint(f.value.Index(i).Interface())
 	}
 	return items
 }

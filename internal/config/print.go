@@ -30,10 +30,33 @@ func (s *Set) Print(w io.Writer) error {
 		if f.help != "" {
 			fmt.Fprintf(&b, "%s# %s\n", indent, f.help)
 		}
+		if f.isRows() {
+			fmt.Fprintf(&b, "%s%s:  # %s\n", indent, name, f.origin)
+			s.printRows(&b, f, indent+"  ")
+			continue
+		}
 		fmt.Fprintf(&b, "%s%s: %s  # %s\n", indent, name, f.yamlText(), f.origin)
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// printRows writes a list of sections. The first one says what its keys mean.
+func (s *Set) printRows(b *bytes.Buffer, f *field, indent string) {
+	for i := range f.value.Len() {
+		row := &Set{name: s.name, byKey: make(map[string]*field)}
+		row.describe(f.value.Index(i), "")
+		for k, leaf := range row.fields {
+			dash, comment := "  ", ""
+			if k == 0 {
+				dash = "- "
+			}
+			if i == 0 && leaf.help != "" {
+				comment = "  # " + leaf.help
+			}
+			fmt.Fprintf(b, "%s%s%s: %s%s\n", indent, dash, leaf.key, leaf.yamlText(), comment)
+		}
+	}
 }
 
 // openSection writes the headings that lead from one section to the next.
@@ -49,6 +72,8 @@ func openSection(b *bytes.Buffer, from, to string) {
 
 func (f *field) yamlText() string {
 	switch {
+	case f.isNumbers():
+		return "[" + strings.Join(f.list(), ", ") + "]"
 	case f.isList():
 		quoted := make([]string, 0, f.value.Len())
 		for _, item := range f.list() {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"sort"
 	"strconv"
@@ -34,7 +35,7 @@ type Report struct {
 // not even be parsed is dropped: it would speak of the value below.
 func (r *Report) Addf(key, format string, args ...any) {
 	name, index := key, -1
-	if i := strings.IndexByte(key, '['); i >= 0 {
+	if i := strings.LastIndexByte(key, '['); i >= 0 && r.set.byKey[key] == nil {
 		name = key[:i]
 		index, _ = strconv.Atoi(strings.TrimSuffix(key[i+1:], "]"))
 	}
@@ -55,6 +56,17 @@ func (r *Report) Addf(key, format string, args ...any) {
 		text = at.String() + ": " + text
 	}
 	r.problems = append(r.problems, text)
+}
+
+// Include reports what is wrong with a file that key names. Problems of its reading come as they are, with
+// their own file and line.
+func (r *Report) Include(key string, err error) {
+	var of *Problems
+	if errors.As(err, &of) {
+		r.problems = append(r.problems, of.Lines...)
+		return
+	}
+	r.Addf(key, "%v", err)
 }
 
 // addLine reports a problem of the file itself.

@@ -54,6 +54,21 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10)
 }
 
+// Rounded is the size for people, in units of 1000, such as 1.3 GB.
+func (s Size) Rounded() string {
+	v, unit := float64(s), "B"
+	for _, u := range []string{"kB", "MB", "GB", "TB"} {
+		if v < 1000 {
+			break
+		}
+		v, unit = v/1000, u
+	}
+	if unit == "B" {
+		return strconv.FormatInt(int64(s), 10) + " B"
+	}
+	return strconv.FormatFloat(v, 'f', 1, 64) + " " + unit
+}
+
 // Wants names the type in problems.
 func (Size) Wants() string { return "a size such as 64KiB or 1MB" }
 

@@ -2,6 +2,8 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -69,6 +71,8 @@ func (w *walker) section(n ast.Node, prefix string) {
 		w.seen[key] = line
 		f := w.set.byKey[key]
 		switch {
+		case f != nil && f.isRows():
+			w.rows(f, mv.Value, line)
 		case f != nil:
 			w.leaf(f, mv.Value, line)
 		case w.set.hasSection(key + "."):
@@ -81,7 +85,7 @@ func (w *walker) section(n ast.Node, prefix string) {
 
 func (w *walker) unknown(key string, line int) {
 	known := make(map[string]bool)
-	for _, f := range w.set.fields {
+	for _, f := range w.set.byKey {
 		known[f.key] = true
 		for i := range f.key {
 			if f.key[i] == '.' {
@@ -125,9 +129,13 @@ func (w *walker) leaf(f *field, n ast.Node, line int) {
 		var lines []int
 		for _, item := range seq.Values {
 			text, kind := scalar(item)
-			if kind != ast.StringType {
+			if f.isNumbers() != (kind == ast.IntegerType || kind == ast.FloatType) || !f.isNumbers() && kind != ast.StringType {
 				f.origin = from
-				w.report.addLine(w.file, lineOf(item), "%s: want text in the list, got %s", f.key, describe(item))
+				what := "text"
+				if f.isNumbers() {
+					what = "numbers"
+				}
+				w.report.addLine(w.file, lineOf(item), "%s: want %s in the list, got %s", f.key, what, describe(item))
 				f.broken = true
 				return
 			}
@@ -143,6 +151,25 @@ func (w *walker) leaf(f *field, n ast.Node, line int) {
 		return
 	}
 	f.setTexts([]string{text}, from, w.report)
+}
+
+// rows reads a list of sections. What the file has replaces the whole default list: rows have no names by
+// which one could be changed alone.
+func (w *walker) rows(f *field, n ast.Node, line int) {
+	f.origin = Origin{Kind: FromFile, Name: w.file, Line: line}
+	seq, ok := n.(*ast.SequenceNode)
+	if !ok {
+		w.report.Addf(f.key, "want %s, got %s", f.wants(), describe(n))
+		f.broken = true
+		return
+	}
+	list := reflect.MakeSlice(f.value.Type(), len(seq.Values), len(seq.Values))
+	for i, item := range seq.Values {
+		prefix := fmt.Sprintf("%s[%d].", f.key, i)
+		w.set.describeRow(list.Index(i), prefix, Origin{Kind: FromFile, Name: w.file, Line: lineOf(item)})
+		w.section(item, prefix)
+	}
+	f.value.Set(list)
 }
 
 // takes says which YAML scalars may become the field's value.
