@@ -11,7 +11,10 @@ var imports = map[string][]string{
 	"cmd/bucketer":  {"internal/bucketer", "internal/daemon"},
 	"cmd/eventline": {"internal/eventline", "internal/daemon"},
 
-	"internal/eventgen": {"internal/generate", "internal/pace", "internal/logfile", "internal/config", "internal/admin", "internal/daemon"},
+	"internal/eventgen": {
+		"internal/event", "internal/generate", "internal/pace", "internal/logfile", "internal/truth", "internal/checkpoint",
+		"internal/config", "internal/admin", "internal/daemon",
+	},
 	"internal/logship":  {"internal/tail", "internal/checkpoint", "internal/ship", "internal/kafka", "internal/config", "internal/admin", "internal/daemon"},
 	"internal/bucketer": {"internal/rollup", "internal/sink", "internal/event", "internal/classify", "internal/kafka", "internal/config", "internal/admin", "internal/daemon"},
 	"internal/eventline": {
@@ -24,6 +27,7 @@ var imports = map[string][]string{
 	"internal/generate":   {"internal/event"},
 	"internal/pace":       {},
 	"internal/logfile":    {},
+	"internal/truth":      {},
 	"internal/tail":       {},
 	"internal/torture":    {"internal/tail", "internal/kafka/kafkatest"},
 	"internal/checkpoint": {},
@@ -60,13 +64,15 @@ var libraries = map[string][]string{
 	"github.com/coreos/go-systemd":       {"internal/daemon", "internal/sink"},
 	"github.com/spf13/cobra":             {"internal/daemon", "internal/eventgen", "internal/logship", "internal/bucketer", "internal/eventline"},
 	"github.com/xdg-go/scram":            {"internal/kafka"},
+	"github.com/schollz/progressbar/v3":  {"internal/eventgen", "internal/eventline"},
+	"github.com/cespare/xxhash/v2":       {"internal/truth"},
 	"github.com/prometheus/common":       {"internal/eventline"},
 	"github.com/stretchr/testify":        {},
 	"github.com/sirupsen/logrus":         {},
 	"log":                                {},
 	"encoding/gob":                       {},
 	"math/rand":                          {}, // for math/rand/v2
-	"math/rand/v2":                       {"internal/generate", "internal/kafka", "internal/kafka/kafkatest", "internal/torture"},
+	"math/rand/v2":                       {"internal/generate", "internal/pace", "internal/kafka", "internal/kafka/kafkatest", "internal/torture"},
 	"io/ioutil":                          {},
 	"github.com/pkg/errors":              {},
 	"github.com/twmb/franz-go/pkg/kfake": {"internal/broker", "internal/kafka/kafkatest"},

@@ -36,6 +36,13 @@ type Runner struct {
 	Count uint64
 	// Duration ends the run before the first event that is due this long after the start; 0 is endless.
 	Duration time.Duration
+	// First is the event to begin with; it is due at once, and Duration counts from the start of event 0.
+	First uint64
+	// MaxLag bounds how far behind the run may be: events that have been due for longer are left out and
+	// counted, so that the run is on time again. 0 catches up with all of them.
+	MaxLag time.Duration
+	// Unpaced hands events out as fast as they are taken, whenever they are due.
+	Unpaced bool
 	// MaxBatch is the largest Batch.N; 0 means 4096.
 	MaxBatch int
 
@@ -44,11 +51,13 @@ type Runner struct {
 	live  atomic.Bool      // start is set, for Lag
 	next  atomic.Uint64    // first event not yet handed out and accepted
 	worst atomic.Int64     // nanoseconds
+	left  atomic.Uint64    // events left out
 }
 
 // Run starts the schedule now and calls emit for the events that are due, in order, each exactly once,
 // until the last one was emitted (nil), ctx is done (its cause) or emit fails (its error, as it is).
-// Event 0 is due at once.
+// The first event is due at once. With MaxLag, a batch may begin behind the end of the one before: what
+// lies between was left out.
 //
 // Run blocks, and calls emit from the same goroutine. While emit is behind, batches follow each other
 // without pause, none larger than MaxBatch. A cancelled ctx is noticed between batches, never inside one.
@@ -57,7 +66,9 @@ func (r *Runner) Run(ctx context.Context, emit func(Batch) error) error {
 	if !r.start.IsZero() {
 		return fmt.Errorf("run schedule: already started")
 	}
-	r.start = time.Now()
+	begin := r.Schedule.Due(r.First)
+	r.start = time.Now().Add(-begin)
+	r.next.Store(r.First)
 	r.live.Store(true)
 	defer r.live.Store(false)
 	from := origin{r.start.UTC().Round(0)}
@@ -71,20 +82,28 @@ func (r *Runner) Run(ctx context.Context, emit func(Batch) error) error {
 	}
 	sleep := newSleeper()
 	defer sleep.stop()
-	for next := uint64(0); next < total; {
+	for next := r.First; next < total; {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		elapsed := time.Since(r.start)
-		due := min(r.Schedule.Count(elapsed), total)
+		due := r.due(elapsed, total)
+		if late := r.late(elapsed, due); late > next {
+			r.left.Add(late - next)
+			next = late
+			r.next.Store(next)
+		}
 		if due > next {
 			b := Batch{
 				First: next,
 				N:     int(min(due-next, maxBatch)),
-				Lag:   elapsed - r.Schedule.Due(next),
-				Step:  from.follow(wall(), elapsed),
+				Lag:   max(0, elapsed-r.Schedule.Due(next)),
+				Start: from.wall,
 			}
-			b.Start = from.wall
+			if !r.Unpaced {
+				b.Step = from.follow(wall(), elapsed)
+				b.Start = from.wall
+			}
 			r.worst.Store(max(r.worst.Load(), int64(b.Lag)))
 			if err := emit(b); err != nil {
 				return err
@@ -105,6 +124,22 @@ func (r *Runner) Run(ctx context.Context, emit func(Batch) error) error {
 	return nil
 }
 
+// due is the number of events that may be handed out.
+func (r *Runner) due(elapsed time.Duration, total uint64) uint64 {
+	if r.Unpaced {
+		return total
+	}
+	return min(r.Schedule.Count(elapsed), total)
+}
+
+// late is the number of events that have been due for too long, of those that are due.
+func (r *Runner) late(elapsed time.Duration, due uint64) uint64 {
+	if r.MaxLag <= 0 || r.Unpaced || elapsed <= r.MaxLag {
+		return 0
+	}
+	return min(r.Schedule.Count(elapsed-r.MaxLag), due)
+}
+
 // total is how many events the run has.
 func (r *Runner) total() uint64 {
 	total := uint64(math.MaxUint64)
@@ -117,11 +152,14 @@ func (r *Runner) total() uint64 {
 	return total
 }
 
+// Dropped is how many events were left out so far. Safe to call from any goroutine.
+func (r *Runner) Dropped() uint64 { return r.left.Load() }
+
 // Lag says how long the oldest event that is due and not yet emitted has been waiting; 0 if there is
 // none or the run has ended. Safe to call from any goroutine, also before Run.
 func (r *Runner) Lag() time.Duration {
 	next := r.next.Load()
-	if !r.live.Load() || next >= r.total() {
+	if !r.live.Load() || r.Unpaced || next >= r.total() {
 		return 0
 	}
 	return max(0, time.Since(r.start)-r.Schedule.Due(next))
