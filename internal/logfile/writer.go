@@ -54,6 +54,17 @@ type Options struct {
 	// Changed is called when writing stops working (with the reason) and when it works again (with
 	// nil), by the goroutine that is in Open or Write. It must not call the Writer.
 	Changed func(error)
+	// Opened is called when a file was opened, and when the one that is open is found to have been
+	// truncated, before anything more is written to it. It may be called by the goroutine that is in
+	// Reopen, and must not call the Writer.
+	Opened func(Mark)
+}
+
+// Mark says where in a file a byte of all that the Writer has written is.
+type Mark struct {
+	Dev, Ino uint64 // the file
+	Offset   int64  // the byte of it
+	Written  int64  // the byte of everything that was written, as [Writer.Written] counts
 }
 
 // Writer appends lines to a file, or to a stream. Open, Write and Close are for one goroutine at a time;
@@ -64,6 +75,7 @@ type Writer struct {
 	log     zerolog.Logger
 	metrics *metrics
 	changed func(error)
+	opened  func(Mark)
 	disk    disk
 
 	mu      sync.Mutex // held while the fields below are used, for Reopen
@@ -71,6 +83,8 @@ type Writer struct {
 	id      identity
 	checked time.Time // when the path was last seen to be this file
 	trouble trouble
+	written int64 // bytes of whole lines, and of the half line at the end if there is one
+	mark    Mark  // of the open file
 
 	force atomic.Bool   // look at the path before the next write
 	wake  chan struct{} // ends a retry's pause; holds at most one
@@ -96,6 +110,9 @@ func newWriter(path string, o Options) *Writer {
 	w := &Writer{path: path, log: o.Log, metrics: newMetrics(o.Registerer), changed: o.Changed, wake: make(chan struct{}, 1)}
 	if w.changed == nil {
 		w.changed = func(error) {}
+	}
+	if w.opened = o.Opened; w.opened == nil {
+		w.opened = func(Mark) {}
 	}
 	return w
 }
@@ -124,6 +141,10 @@ func (w *Writer) Open(ctx context.Context) error {
 	}
 }
 
+// Continue makes the Writer count what it writes from a number of bytes on, which an earlier one wrote. It
+// is for a Writer that was not opened yet.
+func (w *Writer) Continue(written int64) { w.written = written }
+
 // Write appends lines, one or more, each ending with a newline. It blocks until all of them are in the
 // file: while it can't be written or opened, it tries again.
 //
@@ -131,6 +152,12 @@ func (w *Writer) Open(ctx context.Context) error {
 // are whole, and the error is an [*Unwritten] with the number of those that are not. A ctx that is done
 // from the start does not keep lines from a healthy file. lines is not kept.
 func (w *Writer) Write(ctx context.Context, lines []byte) error {
+	return w.WriteInTwo(ctx, lines, 0, 0)
+}
+
+// WriteInTwo is Write in two parts: the first bytes of lines, which may end within a line, then the rest
+// after a pause. A ctx that is done cuts the pause short.
+func (w *Writer) WriteInTwo(ctx context.Context, lines []byte, first int, pause time.Duration) error {
 	if len(lines) == 0 {
 		return nil
 	}
@@ -139,13 +166,17 @@ func (w *Writer) Write(ctx context.Context, lines []byte) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	b := batch{lines: lines}
+	b := batch{lines: lines, first: min(first, len(lines))}
 	for {
 		message := "cannot open log file, lines wait"
 		err := w.advance(&b, &message)
 		if b.rest() == 0 {
 			w.works()
 			return nil
+		}
+		if b.first > 0 && b.done >= b.first {
+			b.first = 0
+			w.rest(ctx, &b, pause)
 		}
 		if err == nil {
 			continue // a short write without a reason: the rest has to follow at once
@@ -173,8 +204,13 @@ func (w *Writer) advance(b *batch, message *string) error {
 		}
 	}
 	*message = "cannot write log file, lines wait"
-	n, err := w.file.Write(b.lines[b.done:])
+	end := len(b.lines)
+	if b.done < b.first {
+		end = b.first
+	}
+	n, err := w.file.Write(b.lines[b.done:end])
 	b.done += n
+	w.written += int64(n)
 	if n == 0 && err == nil {
 		err = io.ErrShortWrite
 	}
@@ -210,8 +246,27 @@ func (w *Writer) checkHalf(b *batch) error {
 	if _, err := w.file.Repair(); err != nil {
 		return fmt.Errorf("repair %q: %w", w.path, cause(err))
 	}
-	b.done -= b.half()
+	w.back(b, b.half())
 	return nil
+}
+
+// back takes n bytes of b for not written.
+func (w *Writer) back(b *batch, n int) {
+	b.done -= n
+	w.written -= int64(n)
+}
+
+// rest pauses between two parts.
+func (w *Writer) rest(ctx context.Context, b *batch, pause time.Duration) {
+	if !w.stream {
+		b.end, _ = w.file.Size()
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // cutHalf takes the half line of b off the end of the file, so that the line can start anew elsewhere.
@@ -221,7 +276,7 @@ func (w *Writer) cutHalf(b *batch) (left int) {
 	if half == 0 {
 		return 0
 	}
-	b.done -= half
+	w.back(b, half)
 	size, err := w.file.Size()
 	switch {
 	case err != nil:
@@ -244,7 +299,7 @@ func (w *Writer) giveUp(b *batch, err error) error {
 	u := &Unwritten{Path: w.path, Err: err}
 	if w.stream {
 		u.Torn = b.half()
-		b.done -= u.Torn
+		w.back(b, u.Torn)
 	} else {
 		u.Torn = w.cutHalf(b)
 	}
@@ -263,6 +318,7 @@ func (w *Writer) ready() error {
 			return nil
 		}
 		if !w.moved() {
+			w.lookForTruncation()
 			return nil
 		}
 		w.leave()
@@ -276,10 +332,23 @@ func (w *Writer) ready() error {
 	if o.cut > 0 {
 		w.log.Warn().Str("path", w.path).Int64("bytes", o.cut).Msg("cut off an unterminated line at the end of the log file")
 	}
+	w.mark = Mark{Dev: o.id.dev, Ino: o.id.ino, Offset: o.size, Written: w.written}
+	w.opened(w.mark)
 	if w.trouble.since.IsZero() { // else works reports
 		w.log.Info().Str("path", w.path).Int64("size", o.size).Msg("log file open")
 	}
 	return nil
+}
+
+// lookForTruncation notes that the file has become shorter than what was written to it: what is in it now
+// is the end of what was written, for nobody else writes to it.
+func (w *Writer) lookForTruncation() {
+	size, err := w.file.Size()
+	if _, is := w.file.(device); is || err != nil || size >= w.mark.Offset+w.written-w.mark.Written {
+		return
+	}
+	w.mark = Mark{Dev: w.id.dev, Ino: w.id.ino, Written: w.written - size}
+	w.opened(w.mark)
 }
 
 // moved says whether the file that is open is known to have left the path.
@@ -339,6 +408,7 @@ func (w *Writer) Close() error {
 type batch struct {
 	lines []byte
 	done  int   // bytes written
+	first int   // bytes to be written before a pause; 0 if there is none to come
 	end   int64 // the file's size when it was left in the middle of a line
 }
 
