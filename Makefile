@@ -49,8 +49,9 @@ test: ## run the tests
 test-root: ## run the tests that have to be root too
 	$(GO) test -tags root $(PKGS)
 
-test-python: ## hold the classic line against python3 itself (needs python3)
+test-python: ## hold the classic line and the answer key against python3 (needs python3)
 	$(GO) test -count=1 -tags python ./internal/event
+	$(GO) test -count=1 -tags python -run Python ./internal/eventgen
 
 race: ## run the tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -tags "$(TAGS)" $(PKGS)

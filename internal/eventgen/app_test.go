@@ -299,10 +299,14 @@ func TestMetricsAreThose(t *testing.T) {
 func TestRandomSeedsDiffer(t *testing.T) {
 	c := testConfig("-", pace.PerSecond, 0)
 	c.Seed = 0
-	a, _ := newApp(t, c, nil)
-	b, _ := newApp(t, c, nil)
-	if a.cfg.Seed <= 0 || a.cfg.Seed == b.cfg.Seed {
-		t.Errorf("seeds %d and %d, want two that differ", a.cfg.Seed, b.cfg.Seed)
+	c.Count = 1
+	a, _ := newApp(t, c, io.Discard)
+	b, _ := newApp(t, c, io.Discard)
+	if err := errors.Join(a.Run(t.Context()), b.Run(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if a.seed <= 0 || a.seed == b.seed {
+		t.Errorf("seeds %d and %d, want two that differ", a.seed, b.seed)
 	}
 }
 
@@ -348,14 +352,18 @@ func wantEvents(t *testing.T, seed uint64, n int, paths ...string) {
 
 func wantEventText(t *testing.T, seed uint64, n int, text []byte) {
 	t.Helper()
-	w := generate.New(seed)
+	shop := generate.New(seed, generate.DefaultProfile()).NewShop()
 	i := 0
+	var first time.Time
 	for line := range bytes.Lines(text) {
 		var e struct{ Timestamp time.Time }
 		if err := json.Unmarshal(line, &e); err != nil {
 			t.Fatalf("line %d is torn: %q: %v", i+1, line, err)
 		}
-		if want := w.AppendLine(nil, uint64(i), e.Timestamp); !bytes.Equal(line, want) {
+		if i == 0 {
+			first = e.Timestamp
+		}
+		if want, _ := shop.Append(nil, e.Timestamp.Sub(first), e.Timestamp, nil); !bytes.Equal(line, want) {
 			t.Fatalf("line %d is\n%sbut event %d is\n%s", i+1, line, i, want)
 		}
 		i++

@@ -113,7 +113,7 @@ func TestDeletedFolderDelaysEventsAndLosesNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	after := openWhenWritten(t, path)
-	eventually(t, "the schedule is caught up", func() bool { return a.runner.Lag() < 100*time.Millisecond })
+	eventually(t, "the schedule is caught up", func() bool { return a.lag() < 100*time.Millisecond })
 	cancel()
 	if err := <-result; err != nil {
 		t.Fatal(err)

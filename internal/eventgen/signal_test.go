@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -15,7 +16,34 @@ import (
 // child is an eventgen in a process of its own.
 type child struct {
 	*exec.Cmd
-	stderr bytes.Buffer
+	stderr shared
+}
+
+// shared is a buffer that is written while it is read.
+type shared struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *shared) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *shared) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// log is what it has said so far. It fails if the process has ended.
+func (c *child) log(t *testing.T) string {
+	t.Helper()
+	if c.Process.Signal(syscall.Signal(0)) != nil {
+		t.Fatalf("it has ended: %s", c.stderr.String())
+	}
+	return c.stderr.String()
 }
 
 func startChild(t *testing.T, path string, rate int) *child {

@@ -41,7 +41,7 @@ func (a *App) status(rate float64) string {
 		path = "to standard output"
 	}
 	s := fmt.Sprintf("writing %s at %s/s", path, shortRate(rate))
-	if lag := a.runner.Lag(); lag >= tellLag {
+	if lag := a.lag(); lag >= tellLag {
 		s += fmt.Sprintf(", %s behind schedule", lag.Round(time.Second))
 	}
 	return s

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"math/bits"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -16,37 +15,20 @@ import (
 	"github.com/go-faker/faker/v4"
 )
 
-const (
-	productCount = 1000
-	userCount    = 5000
-)
-
-// category is a shelf of the shop. Prices are in hundredths of the currency.
-type category struct {
-	name      string
-	low, high int64 // cheapest and dearest product
-	things    []string
-}
-
-var categories = []category{
-	{"books", 4_99, 49_99, []string{"Novel", "Cookbook", "Atlas", "Dictionary", "Diary"}},
-	{"grocery", 1_00, 29_99, []string{"Coffee", "Tea", "Olive Oil", "Chocolate", "Honey"}},
-	{"toys", 4_99, 99_99, []string{"Puzzle", "Train Set", "Doll", "Kite", "Board Game"}},
-	{"beauty", 2_99, 89_99, []string{"Shampoo", "Perfume", "Soap", "Lotion", "Brush"}},
-	{"clothing", 9_99, 249_99, []string{"Shirt", "Jacket", "Jeans", "Scarf", "Boots"}},
-	{"home", 9_99, 599_99, []string{"Lamp", "Chair", "Carpet", "Kettle", "Mirror"}},
-	{"sports", 9_99, 899_99, []string{"Tent", "Racket", "Bicycle Helmet", "Rucksack", "Skates"}},
-	{"electronics", 19_99, 1999_99, []string{"Headphones", "Camera", "Keyboard", "Monitor", "Phone"}},
-}
-
-// currencies are drawn evenly, so that the first is the most common.
-var currencies = []string{"EUR", "EUR", "EUR", "USD", "USD", "GBP", "CHF"}
-
 // fakerMu keeps catalogues apart: go-faker's random sources are global.
 var fakerMu sync.Mutex
 
+// product is what events say of one, as they say it.
+type product struct {
+	json   string  // product, category and currency, as JSON
+	cents  int64   // the mean price
+	ends99 bool    // it ends in .99
+	period float64 // days of one swing of the price
+	phase  float64 // of the swing, as a share of it
+}
+
 // catalogue draws the products and the users of a seed. Users are JSON strings.
-func catalogue(seed uint64) (products []product, users []string) {
+func catalogue(p *Profile, seed uint64) (products []product, users []string) {
 	fakerMu.Lock()
 	defer fakerMu.Unlock()
 	faker.SetRandomSource(source{rand.NewPCG(seed, 0x66616b6572)})
@@ -55,19 +37,52 @@ func catalogue(seed uint64) (products []product, users []string) {
 	defer faker.SetCryptoSource(crand.Reader)
 
 	r := rand.New(rand.NewPCG(seed, 0x636174616c6f67)) // for what go-faker does not have
-	for i := range productCount {
-		c := categories[i%len(categories)]
-		name := faker.LastName() + " " + capitalised(faker.Word()) + " " + c.things[r.IntN(len(c.things))]
-		currency := currencies[r.IntN(len(currencies))]
-		products = append(products, product{
-			json:  fmt.Sprintf(`"product":%s,"category":%s,"currency":%s`, quoted(name), quoted(c.name), quoted(currency)),
-			cents: c.price(r),
-		})
+	shelves, currencies := newAlias(shares(p.Categories, func(c Category) float64 { return c.Share })),
+		newAlias(shares(p.Currencies, func(c Currency) float64 { return c.Share }))
+	for range p.Products {
+		c := &p.Categories[shelves.pick(r.Uint64())]
+		name := faker.LastName() + " " + capitalised(faker.Word()) + " " + c.Things[r.IntN(len(c.Things))]
+		currency := p.Currencies[currencies.pick(r.Uint64())].Name
+		made := product{
+			json:   fmt.Sprintf(`"product":%s,"category":%s,"currency":%s`, quoted(name), quoted(c.Name), quoted(currency)),
+			period: 20 + 50*r.Float64(),
+			phase:  r.Float64(),
+			ends99: r.Float64() < p.Prices.Ending99,
+		}
+		made.cents = made.rounded(&p.Prices, 100*c.Median*math.Exp(c.Sigma*r.NormFloat64()))
+		products = append(products, made)
 	}
-	for i := range userCount {
+	for i := range p.Users {
 		users = append(users, quoted(fmt.Sprintf("%s.%s%d", letters(faker.FirstName()), letters(faker.LastName()), i)))
 	}
 	return products, users
+}
+
+// rounded is a price as a shop writes it.
+func (p *product) rounded(rules *Prices, cents float64) int64 {
+	least := int64(math.Ceil(rules.Least*100 - 1e-9))
+	n := int64(min(cents, 100*maxPrice))
+	if p.ends99 {
+		n = n/100*100 + 99
+	}
+	return max(n, least)
+}
+
+// price is what the product costs on a day of the run, counted from 0. It swings around its mean.
+func (p *product) price(rules *Prices, day int64) int64 {
+	if rules.Drift == 0 {
+		return p.cents
+	}
+	swing := math.Sin(2 * math.Pi * (math.Mod(float64(day), 365.25*p.period)/p.period + p.phase))
+	return p.rounded(rules, float64(p.cents)*(1+rules.Drift*swing))
+}
+
+func shares[T any](list []T, share func(T) float64) []float64 {
+	weights := make([]float64, len(list))
+	for i, v := range list {
+		weights[i] = share(v)
+	}
+	return weights
 }
 
 // source is a PCG in the shape that go-faker wants. The source of math/rand would take half of the seed's
@@ -76,23 +91,6 @@ type source struct{ *rand.PCG }
 
 func (s source) Int63() int64    { return int64(s.Uint64() >> 1) }
 func (s source) Seed(seed int64) { s.PCG.Seed(uint64(seed), 0) }
-
-// price draws a price between low and high, many cheap and few dear ones, most of them ending in .99.
-//
-// It doubles low some times and fills the gap to the next doubling evenly. That is nearly log-uniform, and
-// unlike math.Pow, which may be fused differently, it is the same on every processor.
-func (c category) price(r *rand.Rand) int64 {
-	const unit = 1 << 16
-	doublings := bits.Len64(uint64(c.high / c.low))
-	cents := int64(math.MaxInt64)
-	for cents > c.high {
-		cents = c.low << r.IntN(doublings) * int64(unit+r.IntN(unit)) / unit
-	}
-	if r.IntN(4) > 0 {
-		cents = cents/100*100 + 99
-	}
-	return min(c.high, cents)
-}
 
 func capitalised(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 

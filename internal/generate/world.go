@@ -1,41 +1,67 @@
-// Package generate makes the events of a synthetic shop.
+// Package generate makes the events of a synthetic shop, and what is wrong with them on purpose.
 //
 // The catalogue, products and users, is drawn once with go-faker. Events are then put together from
 // it without go-faker and without allocating: faker per event is 20 times too slow (52,000/s against
 // more than a million).
 //
-// Event i of a seed is a pure function of the seed, i and its time, so that a run can be repeated, cut
-// short or taken up in the middle, on any number of cores.
+// A [World] is what never changes: the catalogue and the distributions of a [Profile]. A [Shop] is what
+// happens there: users come, look at products, put some into the cart and buy or leave, one event after
+// the other. Everything that a user decides is drawn from the seed and the event's number, and
+// when from the times that the caller gives, so that the same seed, profile and times give the same
+// bytes, on any number of cores. A shop can be taken up in the middle from a [Shop.AppendState].
 package generate
 
 import (
-	"math/bits"
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
 	"math/rand/v2"
-	"strconv"
-	"time"
-
-	"eventline/internal/event"
 )
 
-// World is the shop of one seed. It never changes, and is safe for concurrent use.
+// World is the shop of one seed and profile. It never changes, and is safe for concurrent use.
 type World struct {
+	profile      Profile
+	seed         uint64
 	key          uint64 // of the random numbers
 	idHigh, idLo uint64 // of the event ids
 	products     []product
 	users        []string
+
+	popular    alias     // products by rank
+	views      alias     // how many products a session looks at, less one
+	dirt       alias     // kinds of defects
+	dirty      bool      // there are any
+	think      quantiles // nanoseconds
+	cart       uint64    // probabilities as shares of 2⁶⁴
+	checkout   uint64
+	giveUp     uint64 // together with checkout
+	purchase   uint64
+	bots       uint64
+	discounted uint64
 }
 
-// product is what events say of one, as they say it.
-type product struct {
-	json  string // product, category and currency, as JSON
-	cents int64
-}
-
-// New builds the shop of a seed, which takes some 10 ms. Shops are built one at a time, because
-// go-faker's random sources are global; they are left random.
-func New(seed uint64) *World {
-	w := &World{key: mix(seed ^ 0x6576656e74676e31), idHigh: mix(seed ^ 0x6964656e74697479), idLo: mix(seed ^ 0x756e697175656964)}
-	w.products, w.users = catalogue(seed)
+// New builds the shop of a seed and a profile without [Profile.Problems], which takes some 10 ms. Shops
+// are built one at a time, because go-faker's random sources are global; they are left random.
+func New(seed uint64, p Profile) *World {
+	w := &World{
+		profile: p, seed: seed,
+		key: mix(seed ^ 0x6576656e74676e31), idHigh: mix(seed ^ 0x6964656e74697479), idLo: mix(seed ^ 0x756e697175656964),
+	}
+	w.products, w.users = catalogue(&p, seed)
+	w.popular = newAlias(zipf(len(w.products), p.Popularity))
+	w.views = newAlias(zipf(p.Sessions.Views, p.Sessions.ViewsPower))
+	weights := p.Dirt.probabilities()
+	weights[Clean] = 1
+	for _, share := range weights[1:] {
+		weights[Clean] -= share
+		w.dirty = w.dirty || share > 0
+	}
+	weights[Clean] = max(weights[Clean], 0)
+	w.dirt = newAlias(weights[:])
+	s := &p.Sessions
+	w.think = logNormal(float64(s.Think), s.ThinkSigma)
+	w.cart, w.checkout, w.giveUp = threshold(s.Cart), threshold(s.Checkout), threshold(s.Checkout+s.GiveUp)
+	w.purchase, w.bots, w.discounted = threshold(s.Purchase), threshold(s.Bots), threshold(p.Prices.Discount)
 	return w
 }
 
@@ -43,66 +69,12 @@ func New(seed uint64) *World {
 // hold numbers as float64.
 func RandomSeed() int64 { return 1 + rand.Int64N(1<<48) }
 
-// MaxLine is a length in bytes that no line of [World.AppendLine] exceeds.
-const MaxLine = 512
+// Profile is what the world was made of.
+func (w *World) Profile() Profile { return w.profile }
 
-// AppendLine appends event i, due at the given time, as one line with its newline, and returns the longer
-// slice. It allocates only to grow dst.
-//
-// The same seed, i and time give the same bytes, in every build of a version. The event's id depends on
-// the seed and i alone, and no two events of a seed share one.
-func (w *World) AppendLine(dst []byte, i uint64, at time.Time) []byte {
-	var r rand.PCG // seeded anew for each event, so that event i does not depend on those before it
-	r.Seed(w.key, mix(i))
-	p := &w.products[below(r.Uint64(), len(w.products))]
-	user := w.users[below(r.Uint64(), len(w.users))]
-	action, price, quantity := w.draw(r.Uint64(), p)
-
-	dst = append(dst, `{"event_id":"`...)
-	dst = w.appendID(dst, i)
-	dst = append(dst, `","timestamp":"`...)
-	dst = event.AppendTime(dst, at)
-	dst = append(dst, `",`...)
-	dst = append(dst, p.json...)
-	dst = append(dst, `,"user_id":`...)
-	dst = append(dst, user...)
-	dst = append(dst, `,"type":"`...)
-	dst = append(dst, action...)
-	dst = append(dst, `","price":`...)
-	dst = event.AppendCents(dst, price)
-	dst = append(dst, `,"quantity":`...)
-	dst = strconv.AppendInt(dst, quantity, 10)
-	return append(dst, "}\n"...)
-}
-
-// draw decides what happens to a product: most look, few buy, and one in eight gets a discount.
-func (w *World) draw(r uint64, p *product) (action string, cents, quantity int64) {
-	switch n := r & 0xff; { // of 256
-	case n < 154:
-		action = "view"
-	case n < 200:
-		action = "cart"
-	case n < 223:
-		action = "checkout"
-	case n < 239:
-		action = "purchase"
-	default:
-		action = "abandon"
-	}
-	cents = p.cents
-	if n := r >> 8 & 0xff; n < 32 {
-		cents -= cents * int64(10+n/11*10) / 100 // 10, 20 or 30 %
-	}
-	quantity = 1
-	if action != "view" {
-		quantity += int64(min(bits.TrailingZeros64(r>>16), 4)) // half take one, a quarter two, …
-	}
-	return action, cents, quantity
-}
-
-// appendID appends the UUID of event i: version 4 in form, but computed. 64 of its 122 bits are a
+// AppendID appends the UUID of event i: version 4 in form, but computed. 64 of its 122 bits are a
 // permutation of i, so that no id comes twice; the others only make it look random.
-func (w *World) appendID(dst []byte, i uint64) []byte {
+func (w *World) AppendID(dst []byte, i uint64) []byte {
 	a, b := mix(i+w.idHigh), mix(i+w.idLo)
 	high := a&^0xf000 | 0x4000
 	low := 1<<63 | a>>12&0xf<<58 | b>>6
@@ -117,6 +89,21 @@ func (w *World) appendID(dst []byte, i uint64) []byte {
 	return appendHex(dst, low, 12)
 }
 
+// EventOf returns which event has an id, and whether there is one: it turns AppendID around.
+func (w *World) EventOf(id []byte) (i uint64, ok bool) {
+	if len(id) != len("a89e1e3d-4905-4fe9-aa26-053b505efd8d") {
+		return 0, false
+	}
+	var digits [32]byte
+	n, err := hex.Decode(digits[:16], bytes.Join([][]byte{id[:8], id[9:13], id[14:18], id[19:23], id[24:]}, nil))
+	if err != nil || n != 16 {
+		return 0, false
+	}
+	high, low := binary.BigEndian.Uint64(digits[:8]), binary.BigEndian.Uint64(digits[8:16])
+	i = unmix(high&^0xf000|low>>58&0xf<<12) - w.idHigh
+	return i, bytes.Equal(w.AppendID(nil, i), id)
+}
+
 // appendHex appends the last n hexadecimal digits of v.
 func appendHex(dst []byte, v uint64, n int) []byte {
 	const digits = "0123456789abcdef"
@@ -124,18 +111,4 @@ func appendHex(dst []byte, v uint64, n int) []byte {
 		dst = append(dst, digits[v>>shift&0xf])
 	}
 	return dst
-}
-
-// below maps a random number to 0 … n-1 (Lemire's method without rejection: the error is n/2⁶⁴).
-func below(r uint64, n int) int {
-	high, _ := bits.Mul64(r, uint64(n))
-	return int(high)
-}
-
-// mix permutes 64 bits so that neighbours have nothing in common (the finalizer of SplitMix64).
-func mix(v uint64) uint64 {
-	v += 0x9e3779b97f4a7c15
-	v = (v ^ v>>30) * 0xbf58476d1ce4e5b9
-	v = (v ^ v>>27) * 0x94d049bb133111eb
-	return v ^ v>>31
 }

@@ -5,11 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"os"
-	"path/filepath"
+	"math"
 	"regexp"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -18,19 +15,25 @@ import (
 	"github.com/go-faker/faker/v4"
 
 	"eventline/internal/event"
-	"eventline/internal/logfile"
 )
 
 var start = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 
-// lines is n events of a seed, from event i, one microsecond apart.
-func lines(w *World, i uint64, n int) []byte {
-	var b []byte
-	for ; n > 0; n-- {
-		b = w.AppendLine(b, i, start.Add(time.Duration(i)*time.Microsecond))
-		i++
+// gap is how far events are apart in these tests: so far that users get to do more than look.
+const gap = 50 * time.Millisecond
+
+// write appends n events of a shop, a gap apart.
+func write(s *Shop, n int) (text []byte, all []Line) {
+	for range n {
+		text, all = s.Append(text, time.Duration(s.Event())*gap, start.Add(time.Duration(s.Event())*gap), all)
 	}
-	return b
+	return text, all
+}
+
+// lines is the first n events of a seed in the default shop.
+func lines(seed uint64, n int) []byte {
+	text, _ := write(New(seed, DefaultProfile()).NewShop(), n)
+	return text
 }
 
 // read is an event as encoding/json sees it, numbers as they are written.
@@ -67,35 +70,34 @@ var (
 )
 
 func TestEveryFieldIsAsTheContractSays(t *testing.T) {
-	w := New(1)
+	p := DefaultProfile()
+	shop := New(1, p).NewShop()
 	seen := make(map[string]bool)
 	for i := range uint64(20_000) {
 		at := start.Add(time.Duration(i)*1234567*time.Nanosecond + 250*time.Microsecond)
-		line := w.AppendLine(nil, i, at)
-		if bytes.Count(line, []byte("\n")) != 1 || line[len(line)-1] != '\n' || len(line) > MaxLine {
-			t.Fatalf("event %d is not one line of at most %d bytes: %q", i, MaxLine, line)
+		line, told := shop.Append(nil, at.Sub(start), at, nil)
+		if bytes.Count(line, []byte("\n")) != 1 || line[len(line)-1] != '\n' || len(told) != 1 || told[0].Len != len(line) {
+			t.Fatalf("event %d is not one line: %q, told %+v", i, line, told)
 		}
 		r := decode(t, line)
 		when, err := time.Parse(time.RFC3339Nano, r.Timestamp)
-		cents := new(json.Number)
-		*cents = r.Price
-		p, _ := cents.Float64()
+		amount, _ := r.Price.Float64()
 		for what, ok := range map[string]bool{
 			"event_id":                uuidV4.MatchString(r.EventID),
 			"timestamp's form":        rfc3339.MatchString(r.Timestamp),
-			"timestamp's value":       err == nil && when.Equal(at.Truncate(time.Microsecond)),
+			"timestamp's value":       err == nil && when.Equal(at.Truncate(time.Microsecond)) && told[0].At == when.UnixMicro(),
 			"product":                 len(r.Product) > 5,
-			"category":                slices.ContainsFunc(categories, func(c category) bool { return c.name == r.Category }),
+			"category":                slices.ContainsFunc(p.Categories, func(c Category) bool { return c.Name == r.Category }),
 			"currency":                currency.MatchString(r.Currency),
 			"user_id":                 len(r.UserID) > 3,
 			"type":                    slices.Contains(actions, r.Type),
 			"price's form":            price.MatchString(r.Price.String()),
-			"price above 0":           p > 0,
+			"price above 0":           amount > 0 && told[0].Cents == int64(math.Round(100*amount)),
 			"quantity":                quantity.MatchString(r.Quantity.String()),
 			"no event_id comes twice": !seen[r.EventID],
 		} {
 			if !ok {
-				t.Fatalf("event %d: %s is wrong in %s", i, what, line)
+				t.Fatalf("event %d: %s is wrong in %s (told %+v)", i, what, line, told)
 			}
 		}
 		seen[r.EventID] = true
@@ -103,31 +105,30 @@ func TestEveryFieldIsAsTheContractSays(t *testing.T) {
 }
 
 func TestLineIsWhatPackageEventWrites(t *testing.T) {
-	w := New(2)
-	for i := range uint64(1000) {
-		line := w.AppendLine(nil, i, start)
+	shop := New(2, DefaultProfile()).NewShop()
+	for range 1000 {
+		line, told := shop.Append(nil, 0, start, nil)
 		r := decode(t, line)
-		var whole, hundredths, n int64
-		if _, err := fmt.Sscanf(r.Price.String()+" "+r.Quantity.String(), "%d.%2d %d", &whole, &hundredths, &n); err != nil {
+		n, err := r.Quantity.Int64()
+		if err != nil {
 			t.Fatal(err)
 		}
 		e := event.Event{
 			ID: r.EventID, Time: start, Product: r.Product, Category: r.Category, Currency: r.Currency,
-			UserID: r.UserID, Type: r.Type, Cents: 100*whole + hundredths, Quantity: n,
+			UserID: r.UserID, Type: r.Type, Cents: told[0].Cents, Quantity: n,
 		}
 		if want := string(e.AppendJSON(nil)) + "\n"; string(line) != want {
-			t.Fatalf("AppendLine gives\n%swant\n%s", line, want)
+			t.Fatalf("Append gives\n%swant\n%s", line, want)
 		}
 	}
 }
 
 func TestEveryBucketAndActionHasItsShare(t *testing.T) {
 	for seed := range uint64(5) {
-		w := New(seed)
 		count := make(map[string]int)
 		const n = 20_000
-		for i := range uint64(n) {
-			r := decode(t, w.AppendLine(nil, i, start))
+		for line := range bytes.Lines(lines(seed, n)) {
+			r := decode(t, line)
 			p, _ := r.Price.Float64()
 			switch {
 			case p < 50:
@@ -141,9 +142,9 @@ func TestEveryBucketAndActionHasItsShare(t *testing.T) {
 			count["quantity "+r.Quantity.String()]++
 		}
 		for what, least := range map[string]int{
-			"low": 40, "medium": 15, "high": 5,
-			"view": 55, "cart": 15, "checkout": 7, "purchase": 5, "abandon": 5,
-			"quantity 1": 60, "quantity 2": 8,
+			"low": 40, "medium": 10, "high": 3,
+			"view": 55, "cart": 15, "checkout": 6, "purchase": 3, "abandon": 4,
+			"quantity 1": 60, "quantity 2": 6,
 		} {
 			if share := 100 * count[what] / n; share < least {
 				t.Errorf("seed %d: %d %% of the events are %q, want at least %d %%", seed, share, what, least)
@@ -153,43 +154,32 @@ func TestEveryBucketAndActionHasItsShare(t *testing.T) {
 }
 
 func TestSameSeedGivesTheSameBytes(t *testing.T) {
-	want := lines(New(7), 0, 2000)
-	if got := lines(New(7), 0, 2000); !bytes.Equal(got, want) {
+	want := lines(7, 2000)
+	if got := lines(7, 2000); !bytes.Equal(got, want) {
 		t.Error("a second build of the same seed writes something else")
 	}
-	if got := lines(New(8), 0, 2000); bytes.Equal(got, want) {
+	if got := lines(8, 2000); bytes.Equal(got, want) {
 		t.Error("another seed writes the same")
 	}
-	var got [4][]byte
-	w := New(7)
+	w := New(7, DefaultProfile())
 	var done sync.WaitGroup
-	for part := range got {
-		done.Go(func() { got[part] = lines(w, uint64(part)*500, 500) })
+	for range 4 {
+		done.Go(func() {
+			if got, _ := write(w.NewShop(), 2000); !bytes.Equal(got, want) {
+				t.Error("shops of one world that are open at the same time disturb each other")
+			}
+		})
 	}
 	done.Wait()
-	if !bytes.Equal(bytes.Join(got[:], nil), want) {
-		t.Error("parts written at the same time, each from its own event on, are not the whole")
-	}
 }
 
 // TestBytesOfASeedStayWhatTheyAre holds the bytes across builds and versions of go-faker. Where a change
 // is meant, write the new sum down and say so in the changelog: people keep seeds.
 func TestBytesOfASeedStayWhatTheyAre(t *testing.T) {
-	const want = "8b7f833f67c2d30c6d760a8d7fac5e47d738e12643b82505af297fa7318375a3"
-	sum := sha256.Sum256(lines(New(1), 0, 10_000))
+	const want = "f775ef2e358f37e0dfc572f3129e15301f98c476860abed96fd436ed90ab0e58"
+	sum := sha256.Sum256(lines(1, 10_000))
 	if got := hex.EncodeToString(sum[:]); got != want {
 		t.Errorf("sha256 of the first 10000 lines of seed 1 is %s, want %s", got, want)
-	}
-}
-
-func TestTimeChangesNothingButTheTimestamp(t *testing.T) {
-	w := New(3)
-	a, b := decode(t, w.AppendLine(nil, 5, start)), decode(t, w.AppendLine(nil, 5, start.Add(time.Hour)))
-	if a.Timestamp == b.Timestamp {
-		t.Error("the timestamp does not follow the time")
-	}
-	if a.Timestamp = b.Timestamp; a != b {
-		t.Errorf("an hour later event 5 is %+v, was %+v", b, a)
 	}
 }
 
@@ -199,26 +189,34 @@ func TestIDsOfManySeedsAndFarEventsDiffer(t *testing.T) {
 		w := World{idHigh: mix(seed ^ 0x6964656e74697479), idLo: mix(seed ^ 0x756e697175656964)}
 		for i := uint64(1); i < 2000; i++ {
 			for _, n := range []uint64{i, i << 32, ^i} {
-				id := string(w.appendID(nil, n))
+				id := string(w.AppendID(nil, n))
 				if !uuidV4.MatchString(id) || seen[id] {
 					t.Fatalf("seed %d event %d: id %q is no UUID of version 4, or came before", seed, n, id)
 				}
 				seen[id] = true
+				if back, ok := w.EventOf([]byte(id)); back != n || !ok {
+					t.Fatalf("seed %d: id %s is said to be of event %d (%v), want %d", seed, id, back, ok, n)
+				}
+			}
+		}
+		for _, id := range []string{"", "a89e1e3d-4905-4fe9-aa26-053b505efd8d", "a89e1e3d-4905-4fe9-aa26-053b505efd8g"} {
+			if i, ok := w.EventOf([]byte(id)); ok {
+				t.Errorf("seed %d: id %q is said to be of event %d, but is of none", seed, id, i)
 			}
 		}
 	}
 }
 
 func TestFakerIsLeftRandom(t *testing.T) {
-	New(1)
+	New(1, DefaultProfile())
 	first := faker.Username() + faker.UUIDHyphenated()
-	New(1)
+	New(1, DefaultProfile())
 	if second := faker.Username() + faker.UUIDHyphenated(); first == second {
 		t.Errorf("after two builds go-faker gives %q both times: it was left with the seed", first)
 	}
 }
 
-func FuzzAppendLine(f *testing.F) {
+func FuzzAppend(f *testing.F) {
 	f.Add(uint64(1), uint64(0), int64(0))
 	f.Add(uint64(1)<<63, ^uint64(0), int64(1e18))
 	f.Add(uint64(0), uint64(1), int64(-1))
@@ -226,69 +224,14 @@ func FuzzAppendLine(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed, i uint64, ns int64) {
 		seed %= 8
 		if worlds[seed] == nil {
-			worlds[seed] = New(seed)
+			worlds[seed] = New(seed, DefaultProfile())
 		}
-		line := worlds[seed].AppendLine([]byte("before\n"), i, time.Unix(0, ns))
+		shop := worlds[seed].NewShop()
+		shop.LeaveOut(i)
+		line, told := shop.Append([]byte("before\n"), time.Duration(ns), time.Unix(0, ns), nil)
 		rest, ok := bytes.CutPrefix(line, []byte("before\n"))
-		if !ok || len(rest) > MaxLine || !uuidV4.MatchString(decode(t, rest).EventID) {
+		if !ok || told[0].Len != len(rest) || !uuidV4.MatchString(decode(t, rest).EventID) {
 			t.Fatalf("event %d of seed %d at %d: %q", i, seed, ns, line)
 		}
 	})
-}
-
-func BenchmarkNew(b *testing.B) {
-	for b.Loop() {
-		New(1)
-	}
-}
-
-func BenchmarkAppendLine(b *testing.B) {
-	w, i, at := New(1), uint64(0), start
-	buf := make([]byte, 0, MaxLine)
-	b.ReportAllocs()
-	written := 0
-	for b.Loop() {
-		buf = w.AppendLine(buf[:0], i, at)
-		i++
-		at = at.Add(2 * time.Microsecond)
-		written += len(buf)
-	}
-	b.SetBytes(int64(written / b.N))
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lines/s")
-}
-
-// BenchmarkToFile is what eventgen does on one core: generate a batch, write it to a real file.
-func BenchmarkToFile(b *testing.B) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	for _, batch := range []int{50, 500, 4096} {
-		b.Run(fmt.Sprintf("batch%d", batch), func(b *testing.B) {
-			path := filepath.Join(b.TempDir(), "events.log")
-			f := logfile.New(path, logfile.Options{})
-			defer f.Close()
-			w, i, at := New(1), uint64(0), start
-			buf := make([]byte, 0, batch*MaxLine)
-			size := 0
-			b.ReportAllocs()
-			for b.Loop() {
-				buf = buf[:0]
-				for range batch {
-					buf = w.AppendLine(buf, i, at)
-					i++
-					at = at.Add(2 * time.Microsecond)
-				}
-				if err := f.Write(b.Context(), buf); err != nil {
-					b.Fatal(err)
-				}
-				if size += len(buf); size > 1<<30 { // keep the disk's write-back out of the figure
-					size = 0
-					if err := os.Truncate(path, 0); err != nil {
-						b.Fatal(err)
-					}
-				}
-			}
-			b.SetBytes(int64(len(buf)))
-			b.ReportMetric(float64(b.N*batch)/b.Elapsed().Seconds(), "lines/s")
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/line")
-		})
-	}
 }
