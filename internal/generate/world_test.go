@@ -73,7 +73,7 @@ func TestEveryFieldIsAsTheContractSays(t *testing.T) {
 	p := DefaultProfile()
 	shop := New(1, p).NewShop()
 	seen := make(map[string]bool)
-	for i := range uint64(20_000) {
+	for i := range uint64(10_000) {
 		at := start.Add(time.Duration(i)*1234567*time.Nanosecond + 250*time.Microsecond)
 		line, told := shop.Append(nil, at.Sub(start), at, nil)
 		if bytes.Count(line, []byte("\n")) != 1 || line[len(line)-1] != '\n' || len(told) != 1 || told[0].Len != len(line) {
@@ -124,9 +124,9 @@ func TestLineIsWhatPackageEventWrites(t *testing.T) {
 }
 
 func TestEveryBucketAndActionHasItsShare(t *testing.T) {
-	for seed := range uint64(5) {
+	for seed := range uint64(3) {
 		count := make(map[string]int)
-		const n = 20_000
+		const n = 10_000
 		for line := range bytes.Lines(lines(seed, n)) {
 			r := decode(t, line)
 			p, _ := r.Price.Float64()
