@@ -19,7 +19,7 @@ var imports = map[string][]string{
 	"internal/bucketer": {"internal/rollup", "internal/sink", "internal/event", "internal/classify", "internal/kafka", "internal/config", "internal/admin", "internal/daemon"},
 	"internal/eventline": {
 		"internal/eventgen", "internal/logship", "internal/bucketer",
-		"internal/kafka", "internal/broker", "internal/config", "internal/admin", "internal/daemon",
+		"internal/kafka", "internal/broker", "internal/verify", "internal/truth", "internal/config", "internal/admin", "internal/daemon",
 	},
 
 	"internal/broker":     {},
@@ -28,6 +28,7 @@ var imports = map[string][]string{
 	"internal/pace":       {},
 	"internal/logfile":    {},
 	"internal/truth":      {},
+	"internal/verify":     {"internal/truth"},
 	"internal/tail":       {},
 	"internal/torture":    {"internal/tail", "internal/kafka/kafkatest"},
 	"internal/checkpoint": {},
@@ -55,7 +56,7 @@ var imports = map[string][]string{
 // leaks, replacing it means touching everything.
 var libraries = map[string][]string{
 	"github.com/IBM/sarama":              {"internal/kafka"},
-	"github.com/twmb/franz-go":           {"internal/broker", "internal/kafka/kafkatest"},
+	"github.com/twmb/franz-go":           {"internal/broker", "internal/verify", "internal/kafka/kafkatest"},
 	"github.com/nxadm/tail":              {"internal/tail"},
 	"github.com/fsnotify/fsnotify":       {"internal/tail"},
 	"github.com/go-faker/faker":          {"internal/generate"},
@@ -65,7 +66,7 @@ var libraries = map[string][]string{
 	"github.com/spf13/cobra":             {"internal/daemon", "internal/eventgen", "internal/logship", "internal/bucketer", "internal/eventline"},
 	"github.com/xdg-go/scram":            {"internal/kafka"},
 	"github.com/schollz/progressbar/v3":  {"internal/eventgen", "internal/eventline"},
-	"github.com/cespare/xxhash/v2":       {"internal/truth"},
+	"github.com/cespare/xxhash/v2":       {"internal/truth", "internal/verify"},
 	"github.com/prometheus/common":       {"internal/eventline"},
 	"github.com/stretchr/testify":        {},
 	"github.com/sirupsen/logrus":         {},

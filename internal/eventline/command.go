@@ -1,6 +1,6 @@
 // Package eventline is the operator's tool: it runs the whole pipeline as a
-// demo, looks after topics, prints a topic's records and tells how the daemons
-// are doing.
+// demo, looks after topics, prints a topic's records, tells how the daemons are
+// doing and holds what they did against an answer key.
 package eventline
 
 import (
@@ -41,7 +41,7 @@ func Command() daemon.App {
 		Name:  "eventline",
 		Short: "Run, look at and look after the eventline pipeline",
 		Commands: []*cobra.Command{
-			demoCommand(), brokerCommand(), topicsCommand(), consumeCommand(), statusCommand(),
+			demoCommand(), brokerCommand(), topicsCommand(), consumeCommand(), statusCommand(), verifyCommand(),
 		},
 	}
 }
