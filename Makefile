@@ -91,7 +91,7 @@ torture: ## write, rotate and kill -9 the reader for MINUTES, audit every byte (
 	$(GO) test -tags torture -count=1 -v -timeout 24h -run '^TestTorture$$' ./internal/torture -minutes $(MINUTES) $(TORTURE)
 
 # Root also takes away the power of a machine whose disk is a file (mkfs.ext4, mount).
-kafka-test: ## run the tests against Apache Kafka 3.6.2 (needs Java 17, Maven, kcat)
+kafka-test: ## run the tests against Apache Kafka 3.6.2 (needs Java 17, Maven, kcat, promtool)
 	packaging/kafka/fetch
 	$(GO) test -tags kafka$$([ "$$(id -u)" != 0 ] || echo ,root) -count=1 -timeout 30m ./internal/kafka/... ./internal/logship ./internal/e2e/...
 	$(GO) test -tags kafka -count=1 -timeout 30m -run '^TestKafka$$' -v ./internal/torture -lines 60000

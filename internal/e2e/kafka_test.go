@@ -82,6 +82,7 @@ func TestNothingIsMissingThroughDeathsOfEveryPart(t *testing.T) {
 		t.Logf("kill -9 of %s at %d lines", death.of, countLines(p.log()))
 		death.run()
 	}
+	promtool(t, "eventgen", eventgenAdmin)
 	if code := gen.wait(); code != 0 && code != 3 {
 		t.Fatalf("eventgen: exit %d", code)
 	}
@@ -96,12 +97,29 @@ func TestNothingIsMissingThroughDeathsOfEveryPart(t *testing.T) {
 	eventually(t, "bucketer has read everything", func() bool {
 		return countLines(p.lines.Name()) >= len(values) && metric(bucketerAdmin, "bucketer_consumer_lag_records") == 0
 	})
+	promtool(t, "logship", logshipAdmin)
+	promtool(t, "bucketer", bucketerAdmin)
 	bucket.signal(syscall.SIGTERM)
 	ship.signal(syscall.SIGTERM)
 	if a, b := bucket.wait(), ship.wait(); a != 0 || b != 0 {
 		t.Errorf("SIGTERM: got exit %d of bucketer and %d of logship, want 0", a, b)
 	}
 	everyOffset(t, p.lines.Name(), len(values))
+}
+
+// promtool lets Prometheus's own tool judge a page of metrics.
+func promtool(t *testing.T, name, addr string) {
+	t.Helper()
+	resp, err := http.Get("http://" + addr + "/metrics")
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	defer resp.Body.Close()
+	cmd := exec.Command("promtool", "check", "metrics")
+	cmd.Stdin = resp.Body
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%s: promtool check metrics: %v\n%s", name, err, out)
+	}
 }
 
 // kcat reads all values of the topic with a client that is not ours.
