@@ -27,7 +27,7 @@ ALLTAGS     := kafka,root,python,host,torture
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help model build run test test-root test-python race fmt lint lint-all fuzz bench bench-kafka torture torture-kafka kafka-test \
+.PHONY: help model build run test test-root test-python race fmt lint lint-all fuzz bench bench-faker bench-kafka torture torture-kafka kafka-test \
 	package package-test ansible-test up down logs ps topic clean ci distclean
 
 help: ## list the commands
@@ -82,6 +82,13 @@ fuzz: ## run every fuzz target FUZZTIME, a number of executions
 
 bench: ## run the benchmarks (BENCH=pattern)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKGS)
+
+bench-faker: .cache/faker ## make events with Python's Faker, with go-faker for each, and as eventgen does, one after the other
+	.cache/faker/bin/python internal/generate/testdata/old_producer.py 30000
+	$(GO) test -run '^$$' -bench BenchmarkEvent -benchmem ./internal/generate
+
+.cache/faker:
+	python3 -m venv $@ && $@/bin/pip -q install Faker==40.63.0 || { rm -rf $@; exit 1; }
 
 bench-kafka: ## ship files to Apache Kafka 3.6.2 (needs Java 17, Maven)
 	packaging/kafka/fetch

@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -172,6 +173,7 @@ func Command() daemon.App {
 		Log:      &cfg.Log,
 		Extra:    extraCommands(&cfg),
 		Run: func(ctx context.Context, p daemon.Process) error {
+			oneProcessor(cfg, p.LookupEnv)
 			app, err := New(cfg, p)
 			if err != nil {
 				return err
@@ -181,5 +183,17 @@ func Command() daemon.App {
 			}
 			return app.Run(ctx)
 		},
+	}
+}
+
+// slowRate is one at which a process mostly sleeps.
+const slowRate = 1000 * pace.PerSecond
+
+// oneProcessor lets a slow run have one processor, unless the environment says how many. There is one
+// goroutine with work; with more processors the runtime wakes a second thread at each event only to find
+// nothing for it, which is a third of what five events a second cost.
+func oneProcessor(c Config, lookup func(string) (string, bool)) {
+	if _, said := lookup("GOMAXPROCS"); !said && c.Rate <= slowRate && !c.Unpaced {
+		runtime.GOMAXPROCS(1)
 	}
 }
