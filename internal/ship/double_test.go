@@ -23,10 +23,17 @@ type cluster struct {
 	fromZero bool  // an unknown producer id has to begin with sequence 0
 	producer error // answers in the place of Producer
 
+	busy    bool                              // others append all the time
+	bounds  func(Log) Log                     // what a leader tells of its log
+	scanned func(id int64, epoch int16) error // before a scan
+	scans   int
+	reread  int // records that were handed out before
+
 	mu         sync.Mutex
 	starts     map[int32]int64 // offset of the oldest record, where some were deleted
 	logs       [][]string
 	stored     [][]batchStored // by partition, what logs consists of
+	handed     map[int64]bool  // offsets of records that a scan handed out
 	topicID    string
 	compacted  bool
 	lags       bool // Identity is what it was at the question before
@@ -82,7 +89,7 @@ func class(err error) string {
 func newCluster(partitions int) *cluster {
 	return &cluster{
 		logs: make([][]string, partitions), stored: make([][]batchStored, partitions), topicID: "topic-1",
-		producers: make(map[[2]int64]*producer), maxBytes: 1 << 20, starts: make(map[int32]int64),
+		producers: make(map[[2]int64]*producer), maxBytes: 1 << 20, starts: make(map[int32]int64), handed: make(map[int64]bool),
 	}
 }
 
@@ -134,11 +141,21 @@ func (c *cluster) Producer(_ context.Context, partition int32, id int64) (Produc
 
 func (c *cluster) Scan(_ context.Context, partition int32, from, id int64, epoch int16, each func(Stored) error) (Log, error) {
 	c.mu.Lock()
-	batches := c.stored[partition]
-	from = max(from, c.starts[partition])
+	c.scans++
+	hook := c.scanned
 	c.mu.Unlock()
+	if hook != nil {
+		if err := hook(id, epoch); err != nil {
+			return Log{}, err
+		}
+	}
+	log, err := c.Log(context.Background(), partition)
+	c.mu.Lock()
+	batches := c.stored[partition]
+	c.mu.Unlock()
+	from = max(from, log.Start)
 	for _, b := range batches {
-		if b.BaseOffset+int64(len(b.Lines)) <= from || b.id != id || b.epoch != epoch {
+		if b.BaseOffset >= log.HighWatermark || b.BaseOffset+int64(len(b.Lines)) <= from || b.id != id || b.epoch != epoch {
 			continue
 		}
 		if n := from - b.BaseOffset; n > 0 {
@@ -147,14 +164,29 @@ func (c *cluster) Scan(_ context.Context, partition int32, from, id int64, epoch
 		if err := each(b.Stored); err != nil {
 			return Log{}, err
 		}
+		c.mu.Lock()
+		if c.handed[b.BaseOffset] {
+			c.reread += len(b.Lines)
+		}
+		c.handed[b.BaseOffset] = true
+		c.mu.Unlock()
 	}
-	return c.Log(context.Background(), partition)
+	return log, err
 }
 
 func (c *cluster) Log(_ context.Context, partition int32) (Log, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Log{Start: c.starts[partition], HighWatermark: int64(len(c.logs[partition])), Replicas: 1, InSync: 1, MinInSync: 1}, nil
+	if c.busy {
+		base := int64(len(c.logs[partition]))
+		c.logs[partition] = append(c.logs[partition], othersLine)
+		c.stored[partition] = append(c.stored[partition], batchStored{Stored: Stored{BaseOffset: base, Lines: [][]byte{[]byte(othersLine)}}, id: 1 << 40})
+	}
+	l := Log{Start: c.starts[partition], HighWatermark: int64(len(c.logs[partition])), Replicas: 1, InSync: 1, MinInSync: 1}
+	if c.bounds != nil {
+		l = c.bounds(l)
+	}
+	return l, nil
 }
 
 func (c *cluster) ProducerID(context.Context) (int64, int16, error) {
@@ -175,6 +207,9 @@ func (c *cluster) Open(ctx context.Context, partition int32) (Appender, error) {
 	go k.serve()
 	return k, nil
 }
+
+// othersLine is what others append.
+const othersLine = "somebody else's"
 
 // link is a connection: it serves batches one after the other, and none after an
 // error.

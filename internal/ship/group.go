@@ -1,6 +1,7 @@
 package ship
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -50,7 +51,7 @@ type Status struct {
 // NewGroup returns a Group that says what is wrong to log. class is as in
 // Options; reg may be nil.
 func NewGroup(class func(error) string, log zerolog.Logger, reg prometheus.Registerer) *Group {
-	g := &Group{log: log, class: class, members: make(map[*Shipper]struct{}), failing: make(map[*Shipper]struct{}), unsaved: make(map[*Shipper]struct{})}
+	g := &Group{log: log, class: withOwn(class), members: make(map[*Shipper]struct{}), failing: make(map[*Shipper]struct{}), unsaved: make(map[*Shipper]struct{})}
 	g.metrics = newMetrics(reg, g)
 	return g
 }
@@ -175,6 +176,9 @@ func (g *Group) fails(s *Shipper, err error, retryIn time.Duration) {
 // wording is the message for an error: one that only names the topic does not say
 // that Kafka is away.
 func (g *Group) wording(err error) string {
+	if own := leaderError(""); errors.As(err, &own) {
+		return "partition is not ready, lines wait in the log file"
+	}
 	switch g.class(err) {
 	case TopicMissing:
 		return "topic missing, lines wait in the log file"

@@ -2,7 +2,6 @@ package ship
 
 import (
 	"context"
-	"errors"
 	"time"
 )
 
@@ -34,23 +33,26 @@ type found struct {
 	lost int64
 	// unknown is whether the leader does not know the producer id.
 	unknown bool
+	// read is the offset up to which the log was read for this, and missing whether
+	// records before it had been deleted that may have been ours.
+	read    int64
+	missing bool
 }
 
-var errLeader = errors.New("leader changed while it was asked what it holds")
-
 // ask finds out. It asks over the connection that batches will go over, so that
-// they meet what it has told of, or fail. It blocks until the answers make sense; a
-// *RefusedError says that nothing may be sent.
+// they meet what it has told of, or fail. It blocks until the answers make sense, or
+// tells after a while what is waited for; a *RefusedError says that nothing may be sent.
 //
 // What a leader holds beyond the last final line may still be lost with it. So it
 // counts only once it is below the high watermark, where it is read and each line's
 // content noted.
 func (q question) ask(ctx context.Context, a Appender, t Topic, classOf func(error) string, delay func(int) time.Duration) (*found, error) {
 	doubts, same := 0, 0
-	var end Log // at the search before
+	var f *found
+	var w watch
 	for n := 1; ; n++ {
 		if n > 1 {
-			if err := sleep(ctx, delay(n-1)); err != nil {
+			if err := sleep(ctx, delay(min(n, confirmations)-1)); err != nil {
 				return nil, err
 			}
 		}
@@ -82,30 +84,29 @@ func (q question) ask(ctx context.Context, a Appender, t Topic, classOf func(err
 			}
 			return &found{id: q.id, epoch: q.epoch, last: last, offset: q.offset}, nil
 		}
-		f, log, err := q.search(ctx, t)
-		if err != nil {
+		var log Log
+		if f, log, err = q.search(ctx, t, f); err != nil {
 			return nil, err
 		}
 		f.unknown = unknown
 		if log.LeaderEpoch >= 0 && a.LeaderEpoch() >= 0 && log.LeaderEpoch != a.LeaderEpoch() {
 			return nil, errLeader // what two leaders say does not go together
 		}
-		still := log == end
-		end = log
+		settled := w.settled(log, f.last)
 		switch {
 		case !unknown && f.last == last:
 			return f, nil
-		case !still || log.InSync < log.MinInSync:
+		case unknown && f.last == q.final && q.most <= q.final:
+			return f, nil // nothing was sent that could be anywhere
+		case !settled:
 			// A leader may hold more than it tells of: it learns late how far the others
 			// are, and what it holds above the high watermark counts no sooner.
 		case f.last < q.final: // where the last final line was there is nothing any more
 			if doubts++; unknown && doubts >= confirmations {
 				return q.lost(f.last, log), nil
 			}
+		case !unknown && f.last < last && !f.missing: // to be replicated
 		case !unknown && f.last < last:
-			if log.Start <= q.offset+1 {
-				continue
-			}
 			if q.careful {
 				return nil, q.undecidable(log)
 			}
@@ -114,10 +115,13 @@ func (q question) ask(ctx context.Context, a Appender, t Topic, classOf func(err
 				f.last++
 			}
 			return f, nil
-		case f.last == q.final && log.Start > q.offset+1 && q.most > q.final:
+		case f.last == q.final && f.missing && q.most > q.final:
 			return nil, q.undecidable(log)
 		default:
 			return f, nil
+		}
+		if w.looks >= patience {
+			return nil, q.waits(w, last, unknown)
 		}
 	}
 }
@@ -150,9 +154,11 @@ const (
 
 // search reads the log, up to the high watermark, for what it holds of the numbering
 // after the last final line. Where the log was cut off before that line, last is
-// lower than it.
-func (q question) search(ctx context.Context, t Topic) (*found, Log, error) {
-	f := &found{id: q.id, epoch: q.epoch, last: q.final, offset: q.offset}
+// lower than it. What was found before is not read again.
+func (q question) search(ctx context.Context, t Topic, f *found) (*found, Log, error) {
+	if f == nil || f.last < q.final {
+		f = &found{id: q.id, epoch: q.epoch, last: q.final, offset: q.offset, read: q.offset + 1}
+	}
 	each := func(b Stored) error {
 		first := numberNear(q.final, b.FirstSequence)
 		last := first + int64(len(b.Lines)) - 1
@@ -172,9 +178,14 @@ func (q question) search(ctx context.Context, t Topic) (*found, Log, error) {
 		f.last, f.offset = last, b.BaseOffset+int64(len(b.Lines))-1
 		return nil
 	}
-	log, err := t.Scan(ctx, q.partition, q.offset+1, q.id, q.epoch, each)
-	if err != nil || log.HighWatermark > q.offset {
+	log, err := t.Scan(ctx, q.partition, f.read, q.id, q.epoch, each)
+	if err != nil {
 		return f, log, err
+	}
+	if log.HighWatermark > q.offset {
+		f.missing = f.missing || log.Start > f.read
+		f.read = max(f.read, log.HighWatermark)
+		return f, log, nil
 	}
 	// Where the last final line was there is nothing any more.
 	f.last, f.sums = -1, nil

@@ -126,6 +126,7 @@ type Shipper struct {
 
 // New makes a Shipper. It does no I/O.
 func New(o Options) *Shipper {
+	o.Class = withOwn(o.Class)
 	if o.Group == nil {
 		o.Group = NewGroup(o.Class, o.Log, o.Registerer)
 	}

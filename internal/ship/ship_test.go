@@ -36,10 +36,11 @@ type rig struct {
 	fail    error    // of Save
 	unsync  error    // of Sync
 
-	rules Rules
-	group *Group // nil for one of its own
-	said  *said  // nil if nobody listens
-	idle  time.Duration
+	rules   Rules
+	group   *Group // nil for one of its own
+	said    *said  // nil if nobody listens
+	idle    time.Duration
+	maxLine int
 }
 
 func newRig(t testing.TB, c *cluster) *rig {
@@ -107,6 +108,9 @@ func (r *rig) run(ctx context.Context, once bool) error {
 	cfg := tail.Config{
 		Path: r.log(), From: tail.Beginning, MaxLine: 4 << 20, Budget: 16 << 20,
 		Once: once, Log: zerolog.Nop(), Reader: tail.ReaderBlock,
+	}
+	if r.maxLine > 0 {
+		cfg.MaxLine = r.maxLine
 	}
 	stored := r.last()
 	if stored != nil {

@@ -140,6 +140,9 @@ const (
 	Unsupported = "unsupported"
 	// Authorization is what we are not allowed to do; the error names the right to add.
 	Authorization = "authorization"
+	// Leader is a partition that takes nothing for now: another broker leads it, or its
+	// replicas are waited for.
+	Leader = "leader"
 	// TopicMissing is a topic or partition that the broker does not know (yet).
 	TopicMissing = "topic_missing"
 )
