@@ -101,7 +101,7 @@ func (s *Shipper) open(l *lane) {
 	l.state, l.wanted = laneOpening, false
 	q := question{
 		partition: l.partition, id: l.id, epoch: l.epoch, final: l.final, offset: l.offset,
-		most: max(l.sent, l.loaded), careful: l.fresh || l.careful,
+		most: max(l.sent, l.loaded), careful: l.fresh || l.careful, fresh: l.fresh,
 	}
 	virgin, want := l.virgin(), s.topic
 	go func() {

@@ -56,6 +56,24 @@ func TestLogThatEndsBeforeTheTopicDoesGoesOnAfterSilence(t *testing.T) {
 	r.wantLog(0, numbered(0, 12_000)+numbered(100_000, 100_100))
 }
 
+// Retention may have taken some of the records in doubt meanwhile. Without a power loss
+// the log's lines are those that were sent, and the leader's word does. After one others
+// may stand in their place: they would be taken for lines that are there.
+func TestRecordsInDoubtThatWereDeletedAreNoNewLinesAfterAPowerLoss(t *testing.T) {
+	for name, forget := range map[string]func(*cluster){"with the leader's word": func(*cluster) {}, "with an id that expired": (*cluster).forget} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(1)
+			c.maxBytes = 12*100 + batchOverhead
+			r := lostPower(t, c) // 12,000 in the topic, 9,000 stored as final, 10,000 in the log
+			c.deleteRecords(0, 11_000)
+			forget(c)
+			r.write(numbered(100_000, 105_000))
+			r.refusedAtStart("lines 9000 to", "can't be known", "--resend", "--skip")
+			r.wantRecords(12_000)
+		})
+	}
+}
+
 // A leader that was deposed does not know of the last lines. Where the next one would be
 // appended behind them it shows; in a new numbering, because a file is gone, it does not.
 func TestDeposedLeaderIsNotBelievedWhereNothingWouldShowIt(t *testing.T) {

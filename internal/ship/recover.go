@@ -2,6 +2,7 @@ package ship
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -21,6 +22,9 @@ type question struct {
 	// careful is whether what the leader says can't be checked by appending the next
 	// line to it: lines that were sent may not be in the log any more.
 	careful bool
+	// fresh is whether that is so because the machine was started anew: what the topic
+	// holds and can't be read may stand for lines that are not in the log any more.
+	fresh bool
 }
 
 // found is the answer: what is there for good.
@@ -94,6 +98,8 @@ func (q question) ask(ctx context.Context, a Appender, t Topic, classOf func(err
 		}
 		settled := w.settled(log, f.last)
 		switch {
+		case q.fresh && f.unread():
+			return nil, q.undecidable(log)
 		case !unknown && f.last == last:
 			return f, nil
 		case unknown && f.last == q.final && q.most <= q.final:
@@ -125,6 +131,9 @@ func (q question) ask(ctx context.Context, a Appender, t Topic, classOf func(err
 		}
 	}
 }
+
+// unread tells whether there are lines whose content can't be known any more.
+func (f *found) unread() bool { return slices.Contains(f.sums, claim{any: true}) }
 
 // lost is the answer that the lines after last are gone. What comes next may get an
 // offset that was another record's before.
