@@ -160,7 +160,7 @@ func decide(ctx context.Context, out io.Writer, cfg Config, l storedLog, skip bo
 func sentOf(ctx context.Context, cfg Config, l storedLog) ([]int64, error) {
 	s := l.state()
 	t, err := tail.New(tail.Config{
-		Path: l.Path, State: &s.Tail, MaxLine: int(cfg.MaxLine), Once: true, MayBeGone: true, Folder: cfg.StateDir,
+		Path: l.Path, State: &s.Tail, MaxLine: s.Longest(int(cfg.MaxLine)), Once: true, MayBeGone: true, Folder: cfg.StateDir,
 		Reader: tail.ReaderBlock, Log: zerolog.Nop(),
 	})
 	if err != nil {

@@ -40,7 +40,7 @@ func (a *App) open(path string, named bool, from tail.From) (*source, error) {
 	}
 	s.tail, err = tail.New(tail.Config{
 		Path: path, From: from, State: tailState, MayBeGone: !named,
-		MaxLine: int(a.cfg.MaxLine), Memory: a.memory, Watcher: a.watcher, Once: a.cfg.Once, Folder: a.cfg.StateDir,
+		MaxLine: state.Longest(int(a.cfg.MaxLine)), Memory: a.memory, Watcher: a.watcher, Once: a.cfg.Once, Folder: a.cfg.StateDir,
 		Reader:  tail.Reader(a.cfg.Reader),
 		Changed: s.changed, Log: a.log, Metrics: a.metrics,
 	})
@@ -52,6 +52,7 @@ func (a *App) open(path string, named bool, from tail.From) (*source, error) {
 		Stored:     state,
 		Boot:       a.host.Boot,
 		Rules:      a.cfg.rules(),
+		MaxLine:    int(a.cfg.MaxLine),
 		Home:       homeOf(path),
 		Blocks:     s.tail.Blocks(),
 		Reached:    s.tail.Reached,

@@ -25,7 +25,7 @@ func (s *State) Adopted(through []int64) State {
 	if through == nil {
 		return a
 	}
-	a.Limit, a.Rules = s.Limit, s.Rules
+	a.Limit, a.MaxLine, a.Rules = s.Limit, s.MaxLine, s.Rules
 	for i, l := range s.Partitions {
 		st := noNumbering()
 		st.Before = l.Before - through[i] - 1
@@ -51,7 +51,7 @@ func (s *State) Known() []int64 {
 // Sent are the numbers up to which lines may have been sent, given all the blocks that
 // there are behind the frontier, and Options.Home. It returns when blocks is closed.
 func (s *State) Sent(blocks <-chan *tail.Block, home uint64) []int64 {
-	counter := &Shipper{maxBytes: s.Limit, rules: s.Rules, o: Options{Home: home}}
+	counter := &Shipper{maxBytes: s.Limit, maxLine: s.MaxLine, rules: s.Rules, o: Options{Home: home}}
 	var n []int64
 	for i, l := range s.Partitions {
 		counter.lanes = append(counter.lanes, &lane{partition: int32(i)})

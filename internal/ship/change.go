@@ -6,6 +6,7 @@ package ship
 type change struct {
 	partitions int
 	maxBytes   int
+	maxLine    int
 	rules      Rules
 }
 
@@ -13,7 +14,7 @@ type change struct {
 func (s *Shipper) grown(d Description) {
 	if int(d.Partitions) > len(s.lanes) && (s.change == nil || s.change.partitions < int(d.Partitions)) {
 		if s.change == nil {
-			s.change = &change{maxBytes: s.maxBytes, rules: s.rules}
+			s.change = &change{maxBytes: s.maxBytes, maxLine: s.maxLine, rules: s.rules}
 		}
 		s.change.partitions = int(d.Partitions)
 		s.o.Log.Info().Int("partitions", len(s.lanes)).Int32("now", d.Partitions).
@@ -41,13 +42,13 @@ func (s *Shipper) changed() bool {
 		s.lanes = append(s.lanes, newLane(int32(len(s.lanes)), noNumbering()))
 	}
 	s.stale = true
-	maxBytes, rules := s.maxBytes, s.rules
-	s.maxBytes, s.rules = s.change.maxBytes, s.change.rules
+	maxBytes, maxLine, rules := s.maxBytes, s.maxLine, s.rules
+	s.maxBytes, s.maxLine, s.rules = s.change.maxBytes, s.change.maxLine, s.change.rules
 	if s.saveOrSay(true) != nil {
-		s.lanes, s.maxBytes, s.rules = s.lanes[:kept], maxBytes, rules
+		s.lanes, s.maxBytes, s.maxLine, s.rules = s.lanes[:kept], maxBytes, maxLine, rules
 		return false
 	}
-	s.o.Log.Info().Int("partitions", len(s.lanes)).Int("max_bytes", s.maxBytes).Str("partitioner", string(s.rules.Partitioner)).Str("too_long", string(s.rules.Long)).Msg("settings taken over")
+	s.o.Log.Info().Int("partitions", len(s.lanes)).Int("max_bytes", s.maxBytes).Int("max_line", s.maxLine).Str("partitioner", string(s.rules.Partitioner)).Str("too_long", string(s.rules.Long)).Msg("settings taken over")
 	s.change = nil
 	return true
 }

@@ -56,10 +56,10 @@ func (s *Shipper) described(e event) {
 	partitions := len(stored.Partitions)
 	if partitions == 0 {
 		partitions = int(d.Partitions)
-		s.maxBytes, s.rules = s.batchBytes, s.o.Rules
+		s.maxBytes, s.maxLine, s.rules = s.batchBytes, s.o.MaxLine, s.o.Rules
 	}
-	if partitions != int(d.Partitions) || s.maxBytes != s.batchBytes || s.rules != s.o.Rules {
-		s.change = &change{partitions: int(d.Partitions), maxBytes: s.batchBytes, rules: s.o.Rules}
+	if partitions != int(d.Partitions) || s.maxBytes != s.batchBytes || s.maxLine != s.o.MaxLine || s.rules != s.o.Rules {
+		s.change = &change{partitions: int(d.Partitions), maxBytes: s.batchBytes, maxLine: s.o.MaxLine, rules: s.o.Rules}
 	}
 	for i := range partitions {
 		st := noNumbering()

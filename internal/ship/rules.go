@@ -39,6 +39,8 @@ const (
 func (s *Shipper) parts(line []byte, to [][]byte) [][]byte {
 	most := s.maxBytes - recordOverhead - batchOverhead
 	switch {
+	case s.maxLine > 0 && len(line) > s.maxLine:
+		return to // the reader may bring it nevertheless, because of other settings
 	case len(line) <= most:
 		return append(to, line)
 	case s.rules.Long == Keep || most < utf8.UTFMax:

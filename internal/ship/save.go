@@ -46,11 +46,11 @@ func (s *Shipper) now() progress {
 func (s *Shipper) snapshot() State {
 	st := State{
 		Tail: s.o.State(s.safe.frontier), Cluster: s.topic.ClusterID, Topic: s.topic.TopicID,
-		Algorithm: algorithm, Limit: s.maxBytes, Rules: s.rules, Clean: s.settled && s.clean,
+		Algorithm: algorithm, Limit: s.maxBytes, MaxLine: s.maxLine, Rules: s.rules, Clean: s.settled && s.clean,
 	}
 	if s.lanes == nil { // nothing was heard of the topic yet
 		st.Cluster, st.Topic, st.Clean = s.o.Stored.Cluster, s.o.Stored.Topic, s.clean
-		st.Partitions, st.Rules = s.o.Stored.Partitions, s.o.Stored.Rules
+		st.Partitions, st.MaxLine, st.Rules = s.o.Stored.Partitions, s.o.Stored.MaxLine, s.o.Stored.Rules
 		return st
 	}
 	for i, l := range s.lanes {

@@ -4,6 +4,7 @@
 package ship
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -45,6 +46,10 @@ type Options struct {
 	// partitioner File.
 	Rules Rules
 	Home  uint64
+	// MaxLine is how long a line in bytes may be: a longer one goes to the quarantine,
+	// whatever Rules say. It is a setting of the numbering like these. Blocks have to have
+	// Data of all lines up to Stored.Longest(MaxLine). 0: as long as any with Data.
+	MaxLine int
 	// Boot names this run of the machine, between two of its starts.
 	Boot string
 	// Blocks is what was read, in order. When it is closed, Run ends after the
@@ -91,6 +96,7 @@ type Shipper struct {
 	lanes      []*lane     // nil until the topic has been described
 	maxBytes   int         // of a line, with what goes around it: a setting of the numbering
 	batchBytes int
+	maxLine    int     // of a line as it is; a setting too
 	rules      Rules   // the same
 	change     *change // of the settings, waiting for its moment
 	clean      bool    // nothing was on its way when the run before ended
@@ -144,7 +150,7 @@ func New(o Options) *Shipper {
 	}
 	return &Shipper{
 		o: o, metrics: o.Group.metrics, events: make(chan event, roomForEach),
-		clean: o.Stored.Clean, maxBytes: o.Stored.Limit, rules: o.Stored.Rules, saved: time.Now(), reading: beginsIn(o.Stored.Tail),
+		clean: o.Stored.Clean, maxBytes: o.Stored.Limit, maxLine: cmp.Or(o.Stored.MaxLine, o.MaxLine), rules: o.Stored.Rules, saved: time.Now(), reading: beginsIn(o.Stored.Tail),
 	}
 }
 

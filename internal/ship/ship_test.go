@@ -109,10 +109,10 @@ func (r *rig) run(ctx context.Context, once bool) error {
 		Path: r.log(), From: tail.Beginning, MaxLine: 4 << 20, Budget: 16 << 20,
 		Once: once, Log: zerolog.Nop(), Reader: tail.ReaderBlock,
 	}
-	if r.maxLine > 0 {
-		cfg.MaxLine = r.maxLine
-	}
 	stored := r.last()
+	if r.maxLine > 0 {
+		cfg.MaxLine = stored.Longest(r.maxLine)
+	}
 	if stored != nil {
 		cfg.State = &stored.Tail
 	}
@@ -129,7 +129,7 @@ func (r *rig) run(ctx context.Context, once bool) error {
 		log = zerolog.New(r.said)
 	}
 	s := New(Options{
-		Topic: topic, Rules: r.rules, Reached: tl.Reached, Stored: stored, Boot: r.boot, Blocks: tl.Blocks(), State: tl.State, Save: r.save,
+		Topic: topic, Rules: r.rules, MaxLine: r.maxLine, Reached: tl.Reached, Stored: stored, Boot: r.boot, Blocks: tl.Blocks(), State: tl.State, Save: r.save,
 		Sync: func(int64) error {
 			r.mu.Lock()
 			defer r.mu.Unlock()

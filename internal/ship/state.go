@@ -24,6 +24,9 @@ type State struct {
 	Algorithm int `json:"algorithm,omitempty"`
 	// Limit is the largest batch in bytes by which lines are judged too long.
 	Limit int `json:"limit,omitempty"`
+	// MaxLine is the longest line in bytes that is not left out as too long for memory;
+	// 0 in states of versions that did not know it.
+	MaxLine int `json:"max_line,omitempty"`
 	Rules
 	// Clean says that the run before ended with nothing on its way: every line that
 	// was ever sent is before the frontier.
@@ -75,13 +78,23 @@ func (s *State) Check() error {
 			return fmt.Errorf("partition %d: lines up to %d were reserved without a producer id", i, l.Reserved)
 		}
 	}
-	if s.Limit < 0 {
+	if s.Limit < 0 || s.MaxLine < 0 {
 		return errors.New("limit is negative")
 	}
 	if s.Algorithm > algorithm {
 		return fmt.Errorf("lines were numbered by the rules %d of a newer version, this one knows those up to %d", s.Algorithm, algorithm)
 	}
 	return nil
+}
+
+// Longest is the longest line that a reader has to bring in memory for a shipper that
+// begins with s, which may be nil, and these settings: another Options.MaxLine holds from
+// a position on, and until then the one by which lines were numbered.
+func (s *State) Longest(maxLine int) int {
+	if s == nil {
+		return maxLine
+	}
+	return max(s.MaxLine, maxLine)
 }
 
 // RefusedError says that going on could lose or double lines, and that a person has
