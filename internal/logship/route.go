@@ -149,7 +149,7 @@ func (r *route) open(ctx context.Context, partition int32, l *link) (ship.Append
 	defer close(l.opened)
 	if err != nil {
 		l.err, l.gaveUp = err, ctx.Err() != nil
-		delete(r.links, partition)
+		delete(r.links, partition) // still this one: nobody retires what was not opened
 		return nil, err
 	}
 	l.partition, l.users = p, 1
@@ -202,6 +202,10 @@ func (a *appender) Producer(ctx context.Context, id int64) (ship.Producer, error
 	}
 	return ship.Producer(found), err
 }
+
+// Retire implements ship.Appender. Others go on over the link, for which nothing may be
+// wrong: it may be to the right broker, and older than its present epoch as a leader.
+func (a *appender) Retire() { a.route.drop(a.id, a.link) }
 
 // LeaderEpoch implements ship.Appender.
 func (a *appender) LeaderEpoch() int32 { return a.link.partition.LeaderEpoch() }

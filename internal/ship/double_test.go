@@ -29,6 +29,12 @@ type cluster struct {
 	scans   int
 	reread  int // records that were handed out before
 
+	epoch   int32     // of the leader
+	shared  int32     // and of a connection to it that Open gives until it is retired
+	behind  int       // so many more connections lead to a broker that was deposed,
+	deposed *Producer // which appends nothing, and says this
+	retired int
+
 	mu         sync.Mutex
 	starts     map[int32]int64 // offset of the oldest record, where some were deleted
 	logs       [][]string
@@ -182,7 +188,7 @@ func (c *cluster) Log(_ context.Context, partition int32) (Log, error) {
 		c.logs[partition] = append(c.logs[partition], othersLine)
 		c.stored[partition] = append(c.stored[partition], batchStored{Stored: Stored{BaseOffset: base, Lines: [][]byte{[]byte(othersLine)}}, id: 1 << 40})
 	}
-	l := Log{Start: c.starts[partition], HighWatermark: int64(len(c.logs[partition])), Replicas: 1, InSync: 1, MinInSync: 1}
+	l := Log{Start: c.starts[partition], HighWatermark: int64(len(c.logs[partition])), LeaderEpoch: c.epoch, Replicas: 1, InSync: 1, MinInSync: 1}
 	if c.bounds != nil {
 		l = c.bounds(l)
 	}
@@ -202,8 +208,13 @@ func (c *cluster) Open(ctx context.Context, partition int32) (Appender, error) {
 	}
 	c.mu.Lock()
 	c.opened++
+	epoch, deposed := c.shared, c.behind > 0
+	if deposed {
+		epoch = max(c.epoch-1, -1)
+		c.behind--
+	}
 	c.mu.Unlock()
-	k := &link{cluster: c, partition: partition, calls: make(chan linkCall, 100), done: make(chan struct{})}
+	k := &link{cluster: c, partition: partition, epoch: epoch, deposed: deposed, calls: make(chan linkCall, 100), done: make(chan struct{})}
 	go k.serve()
 	return k, nil
 }
@@ -216,6 +227,8 @@ const othersLine = "somebody else's"
 type link struct {
 	cluster   *cluster
 	partition int32
+	epoch     int32
+	deposed   bool
 	calls     chan linkCall
 	done      chan struct{}
 
@@ -229,10 +242,20 @@ type linkCall struct {
 }
 
 func (k *link) Producer(ctx context.Context, id int64) (Producer, error) {
+	if k.deposed {
+		return *k.cluster.deposed, nil
+	}
 	return k.cluster.Producer(ctx, k.partition, id)
 }
 
-func (k *link) LeaderEpoch() int32 { return 0 }
+func (k *link) LeaderEpoch() int32 { return k.epoch }
+
+func (k *link) Retire() {
+	k.cluster.mu.Lock()
+	defer k.cluster.mu.Unlock()
+	k.cluster.retired++
+	k.cluster.shared = k.cluster.epoch
+}
 
 func (k *link) Append(b Batch, done func(int64, error)) {
 	k.mu.Lock()
@@ -266,6 +289,11 @@ func (k *link) serve() {
 	for call := range k.calls {
 		k.cluster.fly(len(k.calls) + 1)
 		if broken != nil {
+			call.done(-1, broken)
+			continue
+		}
+		if k.deposed {
+			broken = errLost
 			call.done(-1, broken)
 			continue
 		}

@@ -109,20 +109,21 @@ func (s *Shipper) open(l *lane) {
 		if e.topic, e.err = s.o.Topic.Identity(s.work); e.err == nil {
 			e.err = sameTopic(want, e.topic)
 		}
-		var a Appender
+		to := &way{open: func(ctx context.Context) (Appender, error) { return s.o.Topic.Open(ctx, q.partition) }}
 		if e.err == nil {
-			a, e.err = s.o.Topic.Open(s.work, q.partition)
+			e.err = to.connect(s.work)
 		}
-		if e.err == nil {
-			e.session = &session{appender: a, batches: make(chan Batch, maxInFlight)}
-			if virgin {
-				e.found, e.err = begin(s.work, a, s.o.Topic, q, s.o.Class)
-			} else {
-				e.found, e.err = q.ask(s.work, a, s.o.Topic, s.o.Class, s.o.Delay)
-			}
-			if e.err != nil {
-				_ = a.Close()
-			}
+		switch {
+		case e.err != nil:
+		case virgin:
+			e.found, e.err = begin(s.work, to, s.o.Topic, q, s.o.Class)
+		default:
+			e.found, e.err = q.ask(s.work, to, s.o.Topic, s.o.Class, s.o.Delay)
+		}
+		if e.err != nil {
+			to.leave()
+		} else {
+			e.session = &session{appender: to.Appender, batches: make(chan Batch, maxInFlight)}
 		}
 		s.events <- e
 	}()
@@ -185,8 +186,10 @@ func (s *Shipper) lost(l *lane, f *found) {
 		l.final, l.offset, l.claims = f.last, f.offset, claims{checked: f.last}
 		return
 	}
-	// The lines are behind the frontier; their numbers can't be used for others.
-	s.renumber(l, l.next, false)
+	// The lines are behind the frontier; their numbers can't be used for others. What was
+	// sent after them may be there or come, if only the leader was not the right one.
+	l.offset = f.offset
+	s.renumber(l, l.next, max(l.sent, l.loaded) > l.final)
 }
 
 // renumber begins a new numbering, with a connection of its own.

@@ -352,6 +352,8 @@ func (k *toLeader) Producer(ctx context.Context, id int64) (Producer, error) {
 
 func (k *toLeader) LeaderEpoch() int32 { return k.epoch }
 
+func (k *toLeader) Retire() {}
+
 func (k *toLeader) Append(b Batch, done func(int64, error)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

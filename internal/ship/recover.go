@@ -1,6 +1,7 @@
 package ship
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -43,15 +44,50 @@ type found struct {
 	missing bool
 }
 
+// way is the connection over which a leader is asked, and batches go then.
+type way struct {
+	Appender // nil while there is none
+	open     func(context.Context) (Appender, error)
+}
+
+// connect makes the connection, asking who leads the partition, anew if there is one.
+func (w *way) connect(ctx context.Context) (err error) {
+	if w.Appender != nil {
+		w.Retire()
+		w.leave()
+	}
+	w.Appender, err = w.open(ctx)
+	return err
+}
+
+// leave gives it up. Nothing was sent.
+func (w *way) leave() {
+	if w.Appender != nil {
+		_ = w.Close()
+		w.Appender = nil
+	}
+}
+
+// agrees tells whether a log was told of by the leader that the connection was made to.
+func (w *way) agrees(log Log) bool {
+	return log.LeaderEpoch < 0 || w.LeaderEpoch() < 0 || log.LeaderEpoch == w.LeaderEpoch()
+}
+
 // ask finds out. It asks over the connection that batches will go over, so that
 // they meet what it has told of, or fail. It blocks until the answers make sense, or
 // tells after a while what is waited for; a *RefusedError says that nothing may be sent.
 //
+// A broker that was deposed answers as if it led, and may not know who does. So an
+// answer that nothing would show to be wrong is asked for again and again over other
+// connections, and believed only where the leader of the partition's log is of the
+// same epoch.
+//
 // What a leader holds beyond the last final line may still be lost with it. So it
 // counts only once it is below the high watermark, where it is read and each line's
 // content noted.
-func (q question) ask(ctx context.Context, a Appender, t Topic, classOf func(error) string, delay func(int) time.Duration) (*found, error) {
-	doubts, same := 0, 0
+func (q question) ask(ctx context.Context, to *way, t Topic, classOf func(error) string, delay func(int) time.Duration) (*found, error) {
+	doubts, same, moved := 0, 0, 0
+	anew := false
 	var f *found
 	var w watch
 	for n := 1; ; n++ {
@@ -60,7 +96,13 @@ func (q question) ask(ctx context.Context, a Appender, t Topic, classOf func(err
 				return nil, err
 			}
 		}
-		p, err := a.Producer(ctx, q.id)
+		if anew {
+			if err := to.connect(ctx); err != nil {
+				return nil, err
+			}
+			anew = false
+		}
+		p, err := to.Producer(ctx, q.id)
 		unknown := err != nil && classOf(err) == Unsupported || err == nil && !p.Known
 		if err != nil && !unknown {
 			return nil, err
@@ -75,16 +117,27 @@ func (q question) ask(ctx context.Context, a Appender, t Topic, classOf func(err
 			if doubts++; doubts == confirmations {
 				return nil, q.foreign(p, last)
 			}
+			anew = true
 			continue
 		case last < q.final:
 			if doubts++; doubts == confirmations {
 				log, err := t.Log(ctx, q.partition)
+				if err == nil && !to.agrees(log) {
+					err = errLeader
+				}
 				return q.lost(last, log), err
 			}
+			anew = true
 			continue
 		case last == q.final:
 			if same++; q.careful && same < confirmations {
-				continue // a leader that was deposed would say so too
+				anew = true // a leader that was deposed would say so too
+				continue
+			}
+			if q.careful {
+				if log, err := t.Log(ctx, q.partition); err != nil || !to.agrees(log) {
+					return nil, cmp.Or(err, error(errLeader))
+				}
 			}
 			return &found{id: q.id, epoch: q.epoch, last: last, offset: q.offset}, nil
 		}
@@ -93,8 +146,12 @@ func (q question) ask(ctx context.Context, a Appender, t Topic, classOf func(err
 			return nil, err
 		}
 		f.unknown = unknown
-		if log.LeaderEpoch >= 0 && a.LeaderEpoch() >= 0 && log.LeaderEpoch != a.LeaderEpoch() {
-			return nil, errLeader // what two leaders say does not go together
+		if !to.agrees(log) { // what two leaders say does not go together
+			if moved++; moved == confirmations {
+				return nil, errLeader
+			}
+			anew, f, w = true, nil, watch{}
+			continue
 		}
 		settled := w.settled(log, f.last)
 		switch {

@@ -101,6 +101,9 @@ type Appender interface {
 	// record, or negative where the broker does not tell. After an error every later
 	// Append fails too.
 	Append(b Batch, done func(baseOffset int64, err error))
+	// Retire sees to it that Open gives this connection to nobody any more, where several
+	// users share one: what it leads to may not be the leader.
+	Retire()
 	// Close gives the connection up, also while Append blocks, and returns after
 	// every done has been called. With answers to come it breaks the connection; it
 	// does not wait for them. An Append after it fails.
