@@ -128,6 +128,46 @@ func TestConnectionIsSharedAndEndsWithItsLastUser(t *testing.T) {
 	}
 }
 
+// Who has found that a connection is of an earlier epoch of the leader gets another one,
+// and so does who comes next, though the others go on over the first.
+func TestConnectionThatIsRetiredIsGivenToNobody(t *testing.T) {
+	k := fakeBroker(t)
+	r := routeTo(t, k.Addr)
+	open := func() *appender {
+		a, err := r.Open(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.(*appender)
+	}
+	a, b := open(), open()
+	a.Retire()
+	_ = a.Close()
+	c, d := open(), open()
+	if c.link == b.link || d.link != c.link {
+		t.Errorf("connections: the retired one %p, then %p and %p", b.link, c.link, d.link)
+	}
+	for i := range int32(3) {
+		if err := errors.Join(send(b, 1000, i), send(c, 2000, i), send(d, 3000, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.Retire() // it was before
+	if e := open(); e.link != c.link {
+		t.Error("the newer connection was retired with the older one")
+	} else {
+		_ = e.Close()
+	}
+	for _, x := range []*appender{b, c, d} {
+		if err := x.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(r.links) != 0 {
+		t.Error("a connection outlives its last user")
+	}
+}
+
 // What the broker says of one log's batch says nothing of another's.
 func TestRefusalOfOneIsNotTakenForAnothers(t *testing.T) {
 	k := fakeBroker(t)

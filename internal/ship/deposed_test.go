@@ -111,3 +111,17 @@ func TestWhatArrivesAfterALossIsCounted(t *testing.T) {
 		t.Errorf("%d records, and %d said to be late, want %d and %d", n, r.said.late(), 110+late, late)
 	}
 }
+
+// The same broker leads on in another epoch (a reassignment, a change of its replicas), and
+// the connection is shared with other logs, for which nothing is wrong with it.
+func TestSharedConnectionOfAnEarlierEpochIsMadeAnew(t *testing.T) {
+	c := newCluster(1)
+	r := killed(t, c, 100, 5000)
+	c.epoch = 1 // that of the connection is 0
+	r.write(numbered(5000, 6000))
+	r.once()
+	r.wantLog(0, numbered(0, 6000))
+	if c.retired != 1 {
+		t.Errorf("%d connections were made anew, want one", c.retired)
+	}
+}
