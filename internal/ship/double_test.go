@@ -184,9 +184,7 @@ func (c *cluster) Log(_ context.Context, partition int32) (Log, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.busy {
-		base := int64(len(c.logs[partition]))
-		c.logs[partition] = append(c.logs[partition], othersLine)
-		c.stored[partition] = append(c.stored[partition], batchStored{Stored: Stored{BaseOffset: base, Lines: [][]byte{[]byte(othersLine)}}, id: 1 << 40})
+		c.appendOthers(partition)
 	}
 	l := Log{Start: c.starts[partition], HighWatermark: int64(len(c.logs[partition])), LeaderEpoch: c.epoch, Replicas: 1, InSync: 1, MinInSync: 1}
 	if c.bounds != nil {
@@ -221,6 +219,12 @@ func (c *cluster) Open(ctx context.Context, partition int32) (Appender, error) {
 
 // othersLine is what others append.
 const othersLine = "somebody else's"
+
+func (c *cluster) appendOthers(partition int32) {
+	b := Stored{BaseOffset: int64(len(c.logs[partition])), Lines: [][]byte{[]byte(othersLine)}}
+	c.logs[partition] = append(c.logs[partition], othersLine)
+	c.stored[partition] = append(c.stored[partition], batchStored{Stored: b, id: 1 << 40})
+}
 
 // link is a connection: it serves batches one after the other, and none after an
 // error.

@@ -168,6 +168,11 @@ func (s *Shipper) opened(e event) {
 		l.uncut(0)
 		l.claims = claims{checked: l.final, sums: f.sums, offset: f.offset}
 		l.disorder = 0
+		if f.begins < l.offset { // the state is of before a loss
+			l.offset = f.begins
+			s.stale, s.order.moved = true, true
+			s.version++
+		}
 	default:
 		l.offset = f.offset
 		l.claims = claims{checked: l.final, offset: f.offset}
@@ -183,7 +188,13 @@ func (s *Shipper) lost(l *lane, f *found) {
 		Msg("cluster has lost lines that it had acknowledged")
 	s.metrics.lost.Add(float64(f.lost))
 	if gone == 0 {
+		// That less is final, and at which offsets what comes next will be, is in both slots
+		// before anything leaves.
+		l.loaded = max(l.loaded, l.sent)
 		l.final, l.offset, l.claims = f.last, f.offset, claims{checked: f.last}
+		l.reserved = [2]int64{f.last, f.last}
+		s.stale, s.order.moved = true, true
+		s.version++
 		return
 	}
 	// The lines are behind the frontier; their numbers can't be used for others. What was

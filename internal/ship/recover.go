@@ -3,7 +3,6 @@ package ship
 import (
 	"cmp"
 	"context"
-	"slices"
 	"time"
 )
 
@@ -38,10 +37,7 @@ type found struct {
 	lost int64
 	// unknown is whether the leader does not know the producer id.
 	unknown bool
-	// read is the offset up to which the log was read for this, and missing whether
-	// records before it had been deleted that may have been ours.
-	read    int64
-	missing bool
+	search
 }
 
 // way is the connection over which a leader is asked, and batches go then.
@@ -90,6 +86,7 @@ func (q question) ask(ctx context.Context, to *way, t Topic, classOf func(error)
 	anew := false
 	var f *found
 	var w watch
+	all := false // the log is searched from its start on
 	for n := 1; ; n++ {
 		if n > 1 {
 			if err := sleep(ctx, delay(min(n, confirmations)-1)); err != nil {
@@ -142,7 +139,7 @@ func (q question) ask(ctx context.Context, to *way, t Topic, classOf func(error)
 			return &found{id: q.id, epoch: q.epoch, last: last, offset: q.offset}, nil
 		}
 		var log Log
-		if f, log, err = q.search(ctx, t, f); err != nil {
+		if f, log, err = q.search(ctx, t, f, all); err != nil {
 			return nil, err
 		}
 		f.unknown = unknown
@@ -155,6 +152,8 @@ func (q question) ask(ctx context.Context, to *way, t Topic, classOf func(error)
 		}
 		settled := w.settled(log, f.last)
 		switch {
+		case f.gap():
+			all = true
 		case q.fresh && f.unread():
 			return nil, q.undecidable(log)
 		case !unknown && f.last == last:
@@ -168,7 +167,10 @@ func (q question) ask(ctx context.Context, to *way, t Topic, classOf func(error)
 			if doubts++; unknown && doubts >= confirmations {
 				return q.lost(f.last, log), nil
 			}
-		case !unknown && f.last < last && !f.missing: // to be replicated
+		case !unknown && f.last < last && !f.missing:
+			// It is to be replicated. Or it is not where it should be: records of before it
+			// were lost, and their offsets are others' now.
+			all = all || w.same >= confirmations && !f.anchored && log.Start <= q.offset
 		case !unknown && f.last < last:
 			if q.careful {
 				return nil, q.undecidable(log)
@@ -188,9 +190,6 @@ func (q question) ask(ctx context.Context, to *way, t Topic, classOf func(error)
 		}
 	}
 }
-
-// unread tells whether there are lines whose content can't be known any more.
-func (f *found) unread() bool { return slices.Contains(f.sums, claim{any: true}) }
 
 // lost is the answer that the lines after last are gone. What comes next may get an
 // offset that was another record's before.
@@ -217,50 +216,6 @@ const (
 	remedyAdopt  = "`logship adopt` tells what can be done"
 	remedyDecide = "decide with `logship adopt --resend` (what may be there comes twice) or `logship adopt --skip` (what may be missing stays so)"
 )
-
-// search reads the log, up to the high watermark, for what it holds of the numbering
-// after the last final line. Where the log was cut off before that line, last is
-// lower than it. What was found before is not read again.
-func (q question) search(ctx context.Context, t Topic, f *found) (*found, Log, error) {
-	if f == nil || f.last < q.final {
-		f = &found{id: q.id, epoch: q.epoch, last: q.final, offset: q.offset, read: q.offset + 1}
-	}
-	each := func(b Stored) error {
-		first := numberNear(q.final, b.FirstSequence)
-		last := first + int64(len(b.Lines)) - 1
-		if last <= f.last {
-			return nil // from before, or stored twice
-		}
-		if last > q.most {
-			return q.foreign(Producer{Epoch: q.epoch}, last)
-		}
-		for f.last+1 < first { // the log's start has moved past these
-			f.sums = append(f.sums, claim{any: true})
-			f.last++
-		}
-		for _, line := range b.Lines[f.last+1-first:] {
-			f.sums = append(f.sums, claimOf(line))
-		}
-		f.last, f.offset = last, b.BaseOffset+int64(len(b.Lines))-1
-		return nil
-	}
-	log, err := t.Scan(ctx, q.partition, f.read, q.id, q.epoch, each)
-	if err != nil {
-		return f, log, err
-	}
-	if log.HighWatermark > q.offset {
-		f.missing = f.missing || log.Start > f.read
-		f.read = max(f.read, log.HighWatermark)
-		return f, log, nil
-	}
-	// Where the last final line was there is nothing any more.
-	f.last, f.sums = -1, nil
-	log, err = t.Scan(ctx, q.partition, log.Start, q.id, q.epoch, func(b Stored) error {
-		f.last = max(f.last, numberNear(q.final, b.FirstSequence)+int64(len(b.Lines))-1)
-		return nil
-	})
-	return f, log, err
-}
 
 // begin prepares a numbering of which nothing was sent: everything that will be is
 // behind the log's present end. It asks the leader too, though there is nothing to
