@@ -174,6 +174,7 @@ func (u *unpacker) runs(h batchHeader, body []byte, from, end int64, each func(S
 			return nil
 		}
 		err := each(Stored{
+			Epoch:         h.epoch,
 			FirstSequence: int32((int64(h.firstSequence) + first - h.base) & (1<<31 - 1)),
 			BaseOffset:    first,
 			Lines:         u.lines,

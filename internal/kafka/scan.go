@@ -12,13 +12,14 @@ import (
 
 // Stored is a run of records of one batch, with consecutive offsets and sequences.
 type Stored struct {
+	Epoch         int16
 	FirstSequence int32
 	BaseOffset    int64
 	Lines         [][]byte // values; nil for a null one
 }
 
-// Scan hands out what the partition holds of a producer id and epoch, in order, from
-// offset from to the high watermark of the moment. An offset below the log start means
+// Scan hands out what the partition holds of a producer id and epoch, or of all its
+// epochs if epoch is -1, in order, from offset from to the high watermark of the moment. An offset below the log start means
 // the log start; one inside a batch means that record. What each gets is valid until
 // it returns; its error ends the scan and is returned as it is. It takes the right
 // READ on the topic.
@@ -174,7 +175,7 @@ func (s *scan) batches(size int, at int64) (next int64, need int, err error) {
 			}
 			return next, need, skip(size)
 		}
-		ours := h.magic == 2 && h.attributes&controlBit == 0 && h.producerID == s.id && h.epoch == s.epoch &&
+		ours := h.magic == 2 && h.attributes&controlBit == 0 && h.producerID == s.id && (h.epoch == s.epoch || s.epoch == -1) &&
 			h.next() > at && h.base < s.log.HighWatermark
 		if !ours {
 			if err := skip(rest); err != nil {

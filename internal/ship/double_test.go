@@ -161,11 +161,11 @@ func (c *cluster) Scan(_ context.Context, partition int32, from, id int64, epoch
 	c.mu.Unlock()
 	from = max(from, log.Start)
 	for _, b := range batches {
-		if b.BaseOffset >= log.HighWatermark || b.BaseOffset+int64(len(b.Lines)) <= from || b.id != id || b.epoch != epoch {
+		if b.BaseOffset >= log.HighWatermark || b.BaseOffset+int64(len(b.Lines)) <= from || b.id != id || b.epoch != epoch && epoch != EveryEpoch {
 			continue
 		}
 		if n := from - b.BaseOffset; n > 0 {
-			b.Stored = Stored{FirstSequence: sequenceOf(int64(b.FirstSequence) + n), BaseOffset: from, Lines: b.Lines[n:]}
+			b.Stored = Stored{Epoch: b.epoch, FirstSequence: sequenceOf(int64(b.FirstSequence) + n), BaseOffset: from, Lines: b.Lines[n:]}
 		}
 		if err := each(b.Stored); err != nil {
 			return Log{}, err
@@ -369,7 +369,7 @@ func (c *cluster) store(partition int32, b Batch) (int64, error) {
 		}
 	}
 	base := int64(len(c.logs[partition]))
-	kept := batchStored{Stored: Stored{FirstSequence: b.FirstSequence, BaseOffset: base}, id: b.ProducerID, epoch: b.Epoch}
+	kept := batchStored{Stored: Stored{Epoch: b.Epoch, FirstSequence: b.FirstSequence, BaseOffset: base}, id: b.ProducerID, epoch: b.Epoch}
 	for _, line := range b.Lines {
 		c.logs[partition] = append(c.logs[partition], string(line))
 		kept.Lines = append(kept.Lines, []byte(string(line)))

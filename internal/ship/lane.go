@@ -52,7 +52,7 @@ type lane struct {
 	claims   claims
 	fresh    bool  // the machine may have lost lines that were sent
 	loaded   int64 // highest number that an earlier process may have sent
-	left     *Left // to be counted
+	left     Lefts // to be counted
 	counting bool
 	answered bool // the leader was asked in this run
 	careful  bool // it has to give its answer several times
@@ -116,7 +116,7 @@ func (b *batch) last() int64 { return b.first + int64(len(b.lines)) - 1 }
 func newLane(partition int32, st LaneState) *lane {
 	return &lane{
 		partition: partition,
-		id:        st.ID, epoch: st.Epoch, before: st.Before, final: st.Final, offset: st.Offset, boot: st.Boot, left: st.Left,
+		id:        st.ID, epoch: st.Epoch, before: st.Before, final: st.Final, offset: st.Offset, boot: st.Boot, left: st.Left.before(st.ID, st.Epoch),
 		next: st.Before + 1, sent: st.Final, loaded: st.Reserved,
 		// Nothing may be sent before both slots are known to say so.
 		reserved: [2]int64{st.Final, st.Final},
@@ -309,8 +309,8 @@ func (l *lane) renumber(first int64, doubt bool) {
 		panic("ship: lines with a number get another one")
 	}
 	if !l.virgin() {
-		if doubt && l.left == nil {
-			l.left = &Left{ID: l.id, Epoch: l.epoch, Last: l.final, Offset: l.offset}
+		if doubt {
+			l.left.add(Left{ID: l.id, Epoch: l.epoch, Last: l.final, Offset: l.offset}, l.counting)
 		}
 		if l.epoch++; l.epoch < 0 { // 32767 were used
 			l.id, l.epoch = -1, 0

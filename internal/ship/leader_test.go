@@ -203,11 +203,11 @@ func (l *leaders) Scan(_ context.Context, n int32, from, id int64, epoch int16, 
 	l.mu.Unlock()
 	from = max(from, log.Start)
 	for _, b := range batches {
-		if b.BaseOffset >= log.HighWatermark || b.BaseOffset+int64(len(b.Lines)) <= from || b.id != id || b.epoch != epoch {
+		if b.BaseOffset >= log.HighWatermark || b.BaseOffset+int64(len(b.Lines)) <= from || b.id != id || b.epoch != epoch && epoch != EveryEpoch {
 			continue
 		}
 		if n := from - b.BaseOffset; n > 0 {
-			b.Stored = Stored{FirstSequence: sequenceOf(int64(b.FirstSequence) + n), BaseOffset: from, Lines: b.Lines[n:]}
+			b.Stored = Stored{Epoch: b.epoch, FirstSequence: sequenceOf(int64(b.FirstSequence) + n), BaseOffset: from, Lines: b.Lines[n:]}
 		}
 		if err := each(b.Stored); err != nil {
 			return Log{}, err
@@ -302,7 +302,7 @@ func (p *partition) store(b Batch) (int64, error) {
 			return -1, errOrder
 		}
 	}
-	k := kept{Stored: Stored{FirstSequence: b.FirstSequence, BaseOffset: p.end}, id: b.ProducerID, epoch: b.Epoch}
+	k := kept{Stored: Stored{Epoch: b.Epoch, FirstSequence: b.FirstSequence, BaseOffset: p.end}, id: b.ProducerID, epoch: b.Epoch}
 	for _, line := range b.Lines {
 		k.Lines = append(k.Lines, slices.Clone(line))
 	}

@@ -57,7 +57,7 @@ func (s *Shipper) snapshot() State {
 		m := s.safe.lanes[i]
 		st.Partitions = append(st.Partitions, LaneState{
 			ID: l.id, Epoch: l.epoch, Before: m.before, Final: max(m.final, m.before), Offset: m.offset,
-			Reserved: l.reserve(m), Boot: l.boot, Left: l.left, Starts: l.startsBehind(s.safe.frontier.Generation),
+			Reserved: l.reserve(m), Boot: l.boot, Left: slices.Clone(l.left), Starts: l.startsBehind(s.safe.frontier.Generation),
 		})
 	}
 	return st

@@ -22,7 +22,7 @@ type event struct {
 	sight    sight       // of eventLooked
 	holds    Producer
 	others   others
-	left     *Left // of eventLeft
+	left     Lefts // of eventLeft
 	records  int64
 
 	progress progress // of eventSynced

@@ -54,7 +54,7 @@ type LaneState struct {
 	// Boot names the run of the machine in which lines of this numbering were sent.
 	Boot string `json:"boot,omitempty"`
 	// Left is what may still come of numberings before this one.
-	Left *Left `json:"left,omitempty"`
+	Left Lefts `json:"left,omitempty"`
 }
 
 // Start is where in a numbering a file of the log begins.

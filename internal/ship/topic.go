@@ -29,8 +29,8 @@ type Topic interface {
 	// acknowledged before it is in the answer. What is not may still be lost, with the
 	// leader. An error of class Unsupported: the broker does not know the question.
 	Producer(ctx context.Context, partition int32, id int64) (Producer, error)
-	// Scan hands out what the partition holds of a producer and epoch, in order, from
-	// offset from to the high watermark of the moment. An offset below the log start
+	// Scan hands out what the partition holds of a producer and epoch, or of all its epochs
+	// (EveryEpoch), in order, from offset from to the high watermark of the moment. An offset below the log start
 	// means the log start; one inside a batch means that record. A Stored is valid until
 	// each returns; an error of each ends the scan and is returned as it is.
 	//
@@ -67,8 +67,12 @@ type Producer struct {
 	LastSequence int32
 }
 
+// EveryEpoch is for Topic.Scan.
+const EveryEpoch int16 = -1
+
 // Stored is a run of records of one batch, with consecutive offsets and sequences.
 type Stored struct {
+	Epoch         int16
 	FirstSequence int32
 	BaseOffset    int64
 	Lines         [][]byte // values

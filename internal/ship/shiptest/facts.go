@@ -136,6 +136,14 @@ func nextEpoch(s *story) {
 	s.refuses(ship.Fenced, 3, lines(3, 6))
 	s.finds(0, held(0, 3, 0))
 	s.recalls(1, 1)
+	epochs := make(map[int16]int)
+	_, err := s.topic.Scan(s.within(), 0, 0, s.id, ship.EveryEpoch, func(r ship.Stored) error {
+		epochs[r.Epoch] += len(r.Lines)
+		return nil
+	})
+	if len(epochs) != 2 || err != nil {
+		s.Errorf("scan of every epoch: got %v records by epoch, %v, want those of two", epochs, err)
+	}
 }
 
 func wrap(s *story) {
