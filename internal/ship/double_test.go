@@ -27,6 +27,7 @@ type cluster struct {
 	bounds  func(Log) Log                     // what a leader tells of its log
 	scanned func(id int64, epoch int16) error // before a scan
 	scans   int
+	asked   int // what a leader holds
 	reread  int // records that were handed out before
 
 	epoch   int32     // of the leader
@@ -132,6 +133,7 @@ func (c *cluster) Identity(context.Context) (Description, error) {
 func (c *cluster) Producer(_ context.Context, partition int32, id int64) (Producer, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.asked++
 	switch {
 	case c.producer != nil:
 		return Producer{}, c.producer

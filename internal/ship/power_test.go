@@ -74,6 +74,37 @@ func TestRecordsInDoubtThatWereDeletedAreNoNewLinesAfterAPowerLoss(t *testing.T)
 	}
 }
 
+// A request of before the power loss may come after an end in good order, to a partition
+// that had nothing to send since. Its line is not what the log has by then.
+func TestPartitionThatWasSilentSinceAPowerLossIsNotSettled(t *testing.T) {
+	c := newCluster(2)
+	r := newRig(t, c)
+	r.boot = "one"
+	r.write(numbered(0, 20_000)) // up to the fourth stripe
+	r.once()
+	r.reserveMore(16)
+	r.boot = "two"
+	p := r.start()
+	r.write(numbered(20_000, 20_010))
+	eventually(t, "both partitions to be asked and the lines to arrive", func() bool {
+		return c.records(0)+c.records(1) == 20_010 && c.count(func() int { return c.asked }) > 2*confirmations
+	})
+	eventually(t, "the new numbering", func() bool { return r.last().Partitions[1].Epoch == 1 && r.last().Partitions[1].Final == 9 })
+	time.Sleep(2 * saveEvery) // not to be right: to give a wrong one the time to be done
+	p.stop(t)
+	l := r.slots[1].Partitions[0]
+	if r.slots[1].Clean || l.Epoch != 0 {
+		t.Fatalf("the state says that nothing is in doubt: %s", brief(&r.slots[1]))
+	}
+	held := Batch{ProducerID: l.ID, Epoch: l.Epoch, FirstSequence: sequenceOf(l.Final + 1), Lines: [][]byte{[]byte("line 019999b")}}
+	if _, err := c.append(0, held); err != nil {
+		t.Fatal(err)
+	}
+	r.write(numbered(20_010, 30_000))
+	r.once()
+	checkExact(t, 0, c, numbered(0, 30_000)+"line 019999b\n")
+}
+
 // A leader that was deposed does not know of the last lines. Where the next one would be
 // appended behind them it shows; in a new numbering, because a file is gone, it does not.
 func TestDeposedLeaderIsNotBelievedWhereNothingWouldShowIt(t *testing.T) {

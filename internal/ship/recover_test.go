@@ -95,6 +95,25 @@ func TestWhatCannotBeKnownIsRefused(t *testing.T) {
 	r.wantRecords(5000)
 }
 
+// A process that runs all the time knows it from the time when it was started.
+func TestSilenceAfterAKillIsNotRefused(t *testing.T) {
+	c := newCluster(1)
+	r := newRig(t, c)
+	r.write(numbered(0, 100))
+	r.once()
+	r.reserveMore(16) // killed, with nothing under way
+	asked := c.asked
+	p := r.start()
+	eventually(t, "the leader to be asked, though there is nothing to send", func() bool { return c.count(func() int { return c.asked }) > asked })
+	c.forget() // days later
+	c.others(100)
+	c.deleteRecords(0, 150)
+	r.write(numbered(100, 110))
+	eventually(t, "the lines to arrive", func() bool { return c.records(0) == 210 })
+	p.stop(t)
+	r.wantOurs(0, numbered(0, 110))
+}
+
 // With the leader's word deleted records are no trouble.
 func TestDeletedRecordsAreBelievedToTheLeader(t *testing.T) {
 	c := newCluster(1)

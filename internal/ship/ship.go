@@ -6,6 +6,7 @@ package ship
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -192,6 +193,7 @@ func (s *Shipper) Run(ctx context.Context) error {
 		}
 		s.reached = reached
 		s.take()
+		s.wonder()
 		s.pump()
 		s.advance()
 		s.drain()
@@ -240,7 +242,7 @@ func (s *Shipper) everySecond(now time.Time) {
 // busyOrUnsaved says whether there is something to look after once a second. A
 // Shipper of a quiet log sleeps.
 func (s *Shipper) busyOrUnsaved() bool {
-	return s.order.moved || len(s.refused) > 0 || s.hold != nil || s.busy()
+	return s.order.moved || len(s.refused) > 0 || s.hold != nil || s.busy() || s.wonders()
 }
 
 // finished says whether Run has nothing to wait for any more.
@@ -276,15 +278,39 @@ func (s *Shipper) nothingOnItsWay() bool {
 	return true
 }
 
+// through tells whether all that was in the log when reading began was dealt with.
+func (s *Shipper) through() bool {
+	return s.reached && len(s.order.chunks) == 0 && (s.hold == nil || s.late)
+}
+
+// wonders tells whether there is a lane of which it is not known what the topic holds.
+func (s *Shipper) wonders() bool {
+	return !s.drained && !s.stopping && slices.ContainsFunc(s.lanes, (*lane).doubtful)
+}
+
+// wonder asks what an earlier process has sent, though nothing is to be sent, as soon as
+// what was in the log has been read. It could be asked with the next line, but that may
+// come when the leader has forgotten it, and the records are gone.
+func (s *Shipper) wonder() {
+	if !s.wonders() || !s.through() {
+		return
+	}
+	for _, l := range s.lanes {
+		l.wanted = l.wanted || l.doubtful() && l.state == laneDown && !l.retrying
+	}
+}
+
 // drain takes note when everything that an earlier process can have sent is final.
 func (s *Shipper) drain() {
-	if s.drained || !s.reached || len(s.order.chunks) > 0 || s.hold != nil && !s.late {
+	if s.drained || !s.through() {
 		return
 	}
 	s.drained = true
 	for _, l := range s.lanes {
-		if l.doubtful() || l.comparing() {
-			s.drained = false // the topic may hold, or holds, lines that the log has no more
+		if l.doubtful() || l.comparing() || l.fresh && l.loaded > l.final {
+			// The topic may hold, or holds, or may get by a request that has outlived the
+			// machine, lines that the log has no more.
+			s.drained = false
 			continue
 		}
 		l.loaded = -1
