@@ -24,7 +24,7 @@ import (
 // kept is a line in the quarantine.
 type kept struct {
 	Log      string    `json:"log"`      // folder of its log
-	Position string    `json:"position"` // GENERATION-OFFSET
+	Position string    `json:"position"` // GENERATION-OFFSET, or with .N where it is the N-th there
 	Bytes    int64     `json:"bytes"`
 	Since    time.Time `json:"since"`
 	Path     string    `json:"path"`

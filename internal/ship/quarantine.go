@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"eventline/internal/checkpoint"
 	"eventline/internal/tail"
@@ -63,15 +65,56 @@ func (s *Shipper) keep(r refusal) error {
 	return nil
 }
 
-// quarantine writes the line's bytes, without a newline, to
-// DIR/GENERATION-OFFSET, durably. Doing it again changes nothing.
+// quarantine writes the line's bytes, without a newline, to DIR/GENERATION-OFFSET,
+// durably. Doing it again changes nothing. Where another line is kept under that name
+// (of a log that had the same path before, and whose position is forgotten) it gets the
+// next one that is free, with .2 and so on.
 func quarantine(dir string, r refusal) (path string, size int64, err error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return "", 0, fmt.Errorf("make quarantine: %w", err)
 	}
-	path = filepath.Join(dir, nameOf(r.at))
-	size, err = checkpoint.Replace(path, r.content())
-	return path, size, err
+	for n := 1; ; n++ {
+		path = filepath.Join(dir, nameOf(r.at, n))
+		same, err := holds(path, r.content())
+		switch {
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return path, 0, fmt.Errorf("read quarantine: %w", err)
+		case err == nil && !same:
+			continue
+		}
+		size, err = checkpoint.Replace(path, r.content())
+		return path, size, err
+	}
+}
+
+// holds tells whether a file has just that content.
+func holds(path string, content io.Reader) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	var a, b [32 << 10]byte
+	for {
+		n, errA := io.ReadFull(f, a[:])
+		m, errB := io.ReadFull(content, b[:])
+		switch {
+		case errA != nil && !errors.Is(errA, io.EOF) && !errors.Is(errA, io.ErrUnexpectedEOF):
+			return false, errA
+		case errB != nil && !errors.Is(errB, io.EOF) && !errors.Is(errB, io.ErrUnexpectedEOF):
+			return false, errB
+		case !bytes.Equal(a[:n], b[:m]):
+			return false, nil
+		case errA != nil:
+			return true, nil
+		}
+	}
+}
+
+// keptLine is a line in the quarantine.
+type keptLine struct {
+	at   tail.Position
+	name string
 }
 
 // recall finds out, once, which lines are in the quarantine already. A leader may
@@ -86,24 +129,40 @@ func (s *Shipper) recall() error {
 		return fmt.Errorf("read quarantine: %w", err)
 	}
 	for _, e := range entries {
-		var p tail.Position
-		if _, err := fmt.Sscanf(e.Name(), "%d-%d", &p.Generation, &p.Offset); err == nil && e.Name() == nameOf(p) {
-			s.kept = append(s.kept, p)
+		if at, ok := positionIn(e.Name()); ok {
+			s.kept = append(s.kept, keptLine{at, e.Name()})
 		}
 	}
-	slices.SortFunc(s.kept, byPosition)
+	slices.SortFunc(s.kept, func(a, b keptLine) int { return byPosition(a, b.at) })
 	s.recalled = true
 	return nil
 }
 
-func nameOf(p tail.Position) string { return fmt.Sprintf("%d-%d", p.Generation, p.Offset) }
+// nameOf is the n-th name for a line at a position, n from 1.
+func nameOf(p tail.Position, n int) string {
+	if n > 1 {
+		return fmt.Sprintf("%d-%d.%d", p.Generation, p.Offset, n)
+	}
+	return fmt.Sprintf("%d-%d", p.Generation, p.Offset)
+}
 
-func byPosition(a, b tail.Position) int {
-	return cmp.Or(cmp.Compare(a.Generation, b.Generation), cmp.Compare(a.Offset, b.Offset))
+func positionIn(name string) (p tail.Position, ok bool) {
+	base, more, named := strings.Cut(name, ".")
+	n := 1
+	if named {
+		n, _ = strconv.Atoi(more)
+	}
+	_, err := fmt.Sscanf(base, "%d-%d", &p.Generation, &p.Offset)
+	return p, err == nil && n > 0 && name == nameOf(p, n)
+}
+
+func byPosition(a keptLine, b tail.Position) int {
+	return cmp.Or(cmp.Compare(a.at.Generation, b.Generation), cmp.Compare(a.at.Offset, b.Offset))
 }
 
 // reclaim takes lines out of the quarantine that are in the topic, or about to be.
-// After an error they may not be sent.
+// After an error they may not be sent. One that is kept under the same name and is
+// another stays.
 func (s *Shipper) reclaim(p piece) error {
 	if len(s.kept) == 0 {
 		return nil
@@ -111,16 +170,28 @@ func (s *Shipper) reclaim(p piece) error {
 	b := p.chunk.held.block
 	i, _ := slices.BinarySearchFunc(s.kept, b.Start, byPosition)
 	for i < len(s.kept) && byPosition(s.kept[i], tail.Position{Generation: b.Start.Generation, Offset: p.chunk.end}) < 0 {
-		at := s.kept[i]
-		first := &b.Data[at.Offset-b.Start.Offset]
-		if !slices.ContainsFunc(p.lines, func(line []byte) bool { return &line[0] == first }) {
+		k := s.kept[i]
+		from := b.Data[k.at.Offset-b.Start.Offset:]
+		n := slices.IndexFunc(p.lines, func(line []byte) bool { return &line[0] == &from[0] })
+		if n < 0 {
 			i++
 			continue
 		}
-		if err := checkpoint.Delete(filepath.Join(s.o.Quarantine, nameOf(at))); err != nil {
-			return fmt.Errorf("take line out of quarantine: %w", err)
+		whole, _, _ := bytes.Cut(from, []byte("\n")) // of which the line may be a piece
+		path, same := filepath.Join(s.o.Quarantine, k.name), false
+		for _, content := range [][]byte{p.lines[n], whole} {
+			is, err := holds(path, bytes.NewReader(content))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("read quarantine: %w", err)
+			}
+			same = same || is
 		}
-		s.o.Log.Info().Stringer("position", at).Msg("line is sent after all, taken out of the quarantine")
+		if same {
+			if err := checkpoint.Delete(path); err != nil {
+				return fmt.Errorf("take line out of quarantine: %w", err)
+			}
+			s.o.Log.Info().Stringer("position", k.at).Msg("line is sent after all, taken out of the quarantine")
+		}
 		s.kept = slices.Delete(s.kept, i, i+1)
 	}
 	return nil

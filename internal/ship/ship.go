@@ -113,11 +113,11 @@ type Shipper struct {
 	ended    bool        // no more blocks
 	stored   bool        // where this run began
 	stopping bool
-	settled  bool            // the loop has ended
-	refusal  error           // why nothing more may be sent
-	refused  []refusal       // lines on their way to the quarantine
-	kept     []tail.Position // lines that are in the quarantine, in order
-	recalled bool            // kept was read
+	settled  bool       // the loop has ended
+	refusal  error      // why nothing more may be sent
+	refused  []refusal  // lines on their way to the quarantine
+	kept     []keptLine // lines that are in the quarantine, in order
+	recalled bool       // kept was read
 
 	ackedLines uint64
 	saved      time.Time
