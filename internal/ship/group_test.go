@@ -174,3 +174,19 @@ func TestBatchesInFlightAreShown(t *testing.T) {
 	eventually(t, "none to be in flight", func() bool { return r.group.Status().InFlight == 0 })
 	stop()
 }
+
+// All lines in doubt are there; the leader could not be reached at first.
+func TestTroubleIsOverWhereAllLinesAreThere(t *testing.T) {
+	c := newCluster(1)
+	r := killed(t, c, 100, 5000)
+	r.group = NewGroup(class, zerolog.Nop(), nil)
+	c.producer = errLost
+	p := r.start()
+	eventually(t, "trouble", func() bool { return r.group.Status().Err != nil })
+	c.mu.Lock()
+	c.producer = nil
+	c.mu.Unlock()
+	eventually(t, "all to be found", func() bool { return r.stored() == 4999 })
+	eventually(t, "the trouble to be over", func() bool { s := r.group.Status(); return s.Connected && s.Err == nil })
+	p.stop(t)
+}

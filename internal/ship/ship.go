@@ -332,6 +332,10 @@ func (s *Shipper) advance() { s.metrics.acked.Add(float64(s.order.advance())) }
 func (s *Shipper) pump() {
 	for _, l := range s.lanes {
 		if l.idle() || s.stopping {
+			if l.err != nil && l.state == laneOpen && !s.stopping {
+				l.attempts, l.err = 0, nil // there was no answer to a batch to end the trouble
+				s.healed()
+			}
 			continue
 		}
 		if l.state == laneDown && !l.retrying {
