@@ -182,7 +182,7 @@ func (s *Store) Save(payload []byte) error {
 	if len(payload) > maxPayload {
 		return fmt.Errorf("save checkpoint: %d bytes are more than %d", len(payload), maxPayload)
 	}
-	if err := makeDir(s.dir); err != nil {
+	if err := MakeDir(s.dir); err != nil {
 		return fmt.Errorf("save checkpoint: %w", err)
 	}
 	data := slot{sequence: s.last + 1, saved: s.now(), payload: payload}.encode()

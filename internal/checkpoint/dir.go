@@ -19,7 +19,7 @@ type Dir struct {
 // OpenDir makes the directory if it is not there and locks it until Close. If
 // another process has it the error is an *InUseError.
 func OpenDir(path string) (*Dir, error) {
-	if err := os.MkdirAll(path, 0o750); err != nil {
+	if err := MakeDir(path); err != nil {
 		return nil, fmt.Errorf("make state directory: %w", err)
 	}
 	f, err := lock(path)

@@ -32,14 +32,14 @@ func Replace(path string, content io.Reader) (size int64, err error) {
 	return size, err
 }
 
-// makeDir makes a directory, those above it too, so that it is still there after a
-// crash.
-func makeDir(dir string) error {
+// MakeDir makes a directory, those above it too, so that it is still there after a
+// power loss. One that is there is left as it is.
+func MakeDir(dir string) error {
 	if _, err := os.Stat(dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	above := filepath.Dir(dir)
-	if err := makeDir(above); err != nil {
+	if err := MakeDir(above); err != nil {
 		return err
 	}
 	if err := os.Mkdir(dir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {

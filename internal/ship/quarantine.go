@@ -70,7 +70,7 @@ func (s *Shipper) keep(r refusal) error {
 // (of a log that had the same path before, and whose position is forgotten) it gets the
 // next one that is free, with .2 and so on.
 func quarantine(dir string, r refusal) (path string, size int64, err error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	if err := checkpoint.MakeDir(dir); err != nil {
 		return "", 0, fmt.Errorf("make quarantine: %w", err)
 	}
 	for n := 1; ; n++ {
