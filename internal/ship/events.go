@@ -76,8 +76,9 @@ func (s *Shipper) described(e event) {
 		s.lanes = append(s.lanes, l)
 	}
 	s.safe.lanes = s.now().lanes
-	// Nothing else can be on its way here yet, and for all lanes there is more room
-	// than answers, so that a callback does not wait for the loop.
+	// Nothing else can be on its way here yet. For all lanes there is more room than
+	// answers, so that a callback does not wait for the loop as a rule: there may be more
+	// partitions later.
 	s.events = make(chan event, roomForEach*int(d.Partitions)+roomForEach)
 	s.healed()
 }
@@ -143,7 +144,7 @@ func (s *Shipper) opened(e event) {
 		return
 	}
 	l.state, l.session = laneOpen, e.session
-	l.session.start(l, s.events)
+	l.session.start(l, s.events, s.over)
 	l.used, l.seen, l.proven, l.resumed = time.Now(), time.Now(), false, false
 	if q := e.question; s.stopping || q.id != l.id || q.epoch != l.epoch || q.final != l.final || l.careful && !q.careful {
 		// Nothing more is sent, or it was asked of what has changed meanwhile.

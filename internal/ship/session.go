@@ -43,11 +43,16 @@ const (
 	eventLeft   // records of numberings that were left
 )
 
-func (s *session) start(l *lane, events chan<- event) {
+// start hands batches over. Answers that come when the loop is over, and its channel
+// full, are nobody's any more.
+func (s *session) start(l *lane, events chan<- event, over <-chan struct{}) {
 	go func() {
 		for b := range s.batches {
 			s.appender.Append(b, func(base int64, err error) {
-				events <- event{lane: l, session: s, kind: eventAnswered, base: base, err: err}
+				select {
+				case events <- event{lane: l, session: s, kind: eventAnswered, base: base, err: err}:
+				case <-over:
+				}
 			})
 		}
 	}()

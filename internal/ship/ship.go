@@ -91,6 +91,7 @@ type Shipper struct {
 	o       Options
 	metrics *metrics
 	events  chan event      // replaced once, when the number of lanes is known
+	over    chan struct{}   // closed when nobody takes events any more
 	work    context.Context // of connections; outlives Run's by the drain
 
 	topic      Description // what lines go to; its ids are those of the stored state
@@ -150,7 +151,7 @@ func New(o Options) *Shipper {
 		o.Stored = &State{Clean: true}
 	}
 	return &Shipper{
-		o: o, metrics: o.Group.metrics, events: make(chan event, roomForEach),
+		o: o, metrics: o.Group.metrics, events: make(chan event, roomForEach), over: make(chan struct{}),
 		clean: o.Stored.Clean, maxBytes: o.Stored.Limit, maxLine: cmp.Or(o.Stored.MaxLine, o.MaxLine), rules: o.Stored.Rules, saved: time.Now(), reading: beginsIn(o.Stored.Tail),
 	}
 }
@@ -205,6 +206,7 @@ func (s *Shipper) Run(ctx context.Context) error {
 	}
 	cancel()
 	s.disconnect()
+	close(s.over)
 	s.advance()
 	s.clean, s.settled = s.nothingOnItsWay(), true
 	var err error
