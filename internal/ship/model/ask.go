@@ -1,6 +1,9 @@
 package model
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // open connects, and begins to ask.
 func (w *world) open(i int) {
@@ -12,12 +15,18 @@ func (w *world) open(i int) {
 	if w.fault() || w.dies() {
 		return
 	}
+	w.connect(i)
+	l.step = asking
+	l.q = question{begins: l.virgin(), id: l.id, epoch: l.epoch, final: l.final, offset: l.offset, most: max(l.sent, l.loaded), careful: l.fresh || l.careful, fresh: l.fresh}
+}
+
+// connect finds the leader, or who says that it is.
+func (w *world) connect(i int) {
+	l, part := &w.p.lanes[i], &w.parts[i]
 	l.leader = part.leader
 	if part.stale > 0 && w.chance(3) {
 		l.leader-- // who led before says that it does
 	}
-	l.step = asking
-	l.q = question{begins: l.virgin(), id: l.id, epoch: l.epoch, final: l.final, offset: l.offset, most: max(l.sent, l.loaded), careful: l.fresh || l.careful}
 }
 
 // asked is one step of asking; see ship's question.
@@ -55,6 +64,10 @@ func (w *world) asked(i int) {
 	case search:
 		w.searched(i)
 	case askEnd:
+		if part.leader != l.leader && !w.OldLeader {
+			l.step = down
+			return
+		}
 		w.opened(i, found{last: q.last, offset: min(q.offset, part.high-1), lost: q.final - q.last})
 	}
 }
@@ -79,14 +92,22 @@ func (w *world) askedLeader(i int) {
 		if q.doubts++; q.doubts >= w.confirm() {
 			w.refuse("a healthy state is refused: foreign")
 		}
+		w.connect(i)
 		return
 	case last < q.final:
 		if q.doubts++; q.doubts >= w.confirm() {
 			q.next = askEnd
+			return
 		}
+		w.connect(i)
 		return
 	case last == q.final:
 		if q.same++; q.careful && q.same < w.confirm() {
+			w.connect(i)
+			return
+		}
+		if q.careful && part.leader != l.leader && !w.OldLeader {
+			l.step = down
 			return
 		}
 		w.opened(i, found{last: last, offset: q.offset})
@@ -152,12 +173,13 @@ func (w *world) searched(i int) {
 		l.step = down
 		return
 	}
-	still := log == q.end && q.searched || w.Once
-	q.end, q.searched = log, true
+	settled := q.settled(log, f.last) || w.Once && !log.few
 	switch {
-	case !q.unknown && f.last == q.last:
+	case q.fresh && slices.Contains(l.seen, anything) && !w.AnyLine:
+		w.refuse(undecidable)
+	case !q.unknown && f.last == q.last, q.unknown && f.last == q.final && q.most <= q.final:
 		w.opened(i, f)
-	case !still || log.few:
+	case !settled:
 	case f.last < q.final:
 		if q.doubts++; q.unknown && q.doubts >= w.confirm() {
 			f.lost, f.offset = q.final-f.last, min(q.offset, log.high-1)
@@ -169,7 +191,7 @@ func (w *world) searched(i int) {
 			return
 		}
 		if q.careful {
-			w.refuse("undecidable")
+			w.refuse(undecidable)
 			return
 		}
 		for f.last < q.last {
@@ -178,11 +200,28 @@ func (w *world) searched(i int) {
 		}
 		w.opened(i, f)
 	case f.last == q.final && log.start > q.offset+1 && q.most > q.final:
-		w.refuse("undecidable")
+		w.refuse(undecidable)
 	default:
 		w.opened(i, f)
 	}
 }
+
+// settled is ship's watch.
+func (q *question) settled(log bounds, last int) bool {
+	still := q.looks > 0 && log == q.end
+	switch {
+	case log.few:
+		q.looks = 0
+	case q.looks > 0 && log.leader == q.end.leader && log.high >= q.end.high && last == q.seen:
+		q.looks++
+	default:
+		q.looks = 1
+	}
+	q.end, q.seen = log, last
+	return q.looks > 0 && still || q.looks >= confirmations
+}
+
+const undecidable = "undecidable"
 
 func (w *world) finishAsking(i int) {
 	for n := 0; n < 20 && w.p.lanes[i].step == asking && w.p.alive && w.wrong == ""; n++ {

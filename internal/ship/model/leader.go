@@ -1,5 +1,8 @@
 package model
 
+// others is the producer id of somebody else.
+const others = 0
+
 const (
 	maxIDs = 24
 	window = 5  // batches that a leader remembers of a producer id
@@ -54,7 +57,8 @@ type partition struct {
 	producers [maxIDs]producer
 
 	deposed [maxIDs]producer
-	stale   int // so often the one before goes on answering
+	stale   int // so often the one before goes on answering,
+	until   int // up to this offset: there are few sequences here
 }
 
 func (p *partition) reset() {
@@ -142,6 +146,9 @@ func (w *world) store(p *partition, b *batch) (base int, f failure) {
 		}
 	}
 	base = len(p.records)
+	if base > p.until {
+		p.stale = 0
+	}
 	if w.trace != nil {
 		w.note("    stored at %d: id %d epoch %d first %d lines %v", base, b.id, b.epoch, b.first, b.lines[:b.n])
 	}
@@ -168,7 +175,7 @@ func (w *world) settle(p *partition) {
 
 // elect makes a follower the leader: it has what is replicated, and some batches more.
 func (w *world) elect(p *partition) {
-	p.deposed, p.stale = p.producers, w.n(confirmations)
+	p.deposed, p.stale = p.producers, w.n(3*confirmations) // it may be cut off for long
 	p.leader++
 	end := p.high
 	for end < len(p.records) && w.chance(2) {
@@ -178,6 +185,7 @@ func (w *world) elect(p *partition) {
 	if w.trace != nil {
 		w.note("    elected: %d of %d records left, stale %d", end, len(p.records), p.stale)
 	}
+	p.until = end + around/4
 	p.records = p.records[:end]
 	p.high, p.lags = end, false
 	p.rebuild(w.chance(2))
@@ -244,5 +252,11 @@ type bounds struct {
 }
 
 func (w *world) bounds(p *partition) bounds {
+	if w.busy && w.chance(2) {
+		p.records = append(p.records, record{id: others, first: true})
+		if !p.lags {
+			p.high = len(p.records)
+		}
+	}
 	return bounds{p.start, p.high, p.leader, p.lags && w.chance(3)}
 }

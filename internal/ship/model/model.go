@@ -24,11 +24,13 @@ type Controls struct {
 	Reuse       bool // the number of a refused line is given to the next one
 	NoReclaim   bool // a line that is taken after all stays in the quarantine
 	NewID       bool // a process does not know the producer id of the one before
-	Unsettled   bool // an end is in good order though the topic has more than the log
+	Unsettled   bool // an end is in good order though the topic has, or may get, more than the log
 	OneWord     bool // the leader's word is enough for a new numbering too
 	OldAnswer   bool // what was asked of a numbering that has ended counts for the next
 	OldStarts   bool // numbers of files stay when the lines before them are gone
 	OldOffset   bool // what is on its way to be stored does not know where a numbering begins
+	AnyLine     bool // deleted records stand for the log's lines after a power loss too
+	OldLeader   bool // it is not looked at whether who leads the log is who was asked
 }
 
 const (
@@ -62,7 +64,10 @@ type world struct {
 	described  bool // the topic's limit is low, by its description
 	low        bool // and really
 	mayBeLate  bool
-	late       int // records that were said to be too many
+	late       int  // records that were said to be too many
+	busy       bool // others append to the topic
+	deleted    bool // records in doubt were, so that it may be undecidable what is there
+	undecided  bool // and is
 	trips      int
 	wrong      string
 	trace      func(string, ...any)
@@ -97,6 +102,7 @@ func (w *world) reset(seed uint64, c Controls) {
 	w.dead = w.dead[:0]
 	clear(w.quarantine[:])
 	w.connection, w.boot, w.ids, w.quiet, w.mayBeLate, w.late, w.trips, w.wrong = 0, 0, 0, false, false, 0, 0, ""
+	w.busy, w.deleted, w.undecided = w.chance(3), false, false
 	w.rate = [...]uint32{0, 1 << 26, 1 << 29}[w.n(3)]
 	w.n0 = 1 + w.n(2)
 	w.longLines = w.chance(3)
@@ -127,7 +133,9 @@ func (w *world) newID() int {
 func (w *world) fault() bool { return w.rate > 0 && uint32(w.next()>>32) < w.rate }
 
 func (w *world) refuse(why string) {
-	if w.wrong == "" {
+	if why == undecidable && w.deleted {
+		w.undecided = true
+	} else if w.wrong == "" {
 		w.wrong = why
 	}
 	w.p.alive = false
@@ -139,7 +147,7 @@ func (w *world) history() {
 		w.quiet = w.chance(2)
 		w.write(w.n(8))
 		w.live(w.n(100))
-		if w.wrong != "" {
+		if w.wrong != "" || w.undecided {
 			return
 		}
 		w.between()
@@ -150,6 +158,9 @@ func (w *world) history() {
 		w.parts[i].stale = 0
 	}
 	w.live(0)
+	if w.undecided {
+		return
+	}
 	w.deliver(true)
 	w.write(4)
 	w.live(0)
@@ -191,10 +202,14 @@ func (w *world) between() {
 	}
 }
 
-// retain deletes records that both slots know to be final.
+// retain deletes records, as a rule such as both slots know to be final.
 func (w *world) retain(i int) {
 	p := &w.parts[i]
 	to := p.high
+	if w.chance(6) && to > p.start { // what is in doubt too
+		p.start, w.deleted = to-w.n(to-p.start), true
+		return
+	}
 	for k := range w.slots {
 		s := &w.slots[k]
 		if !s.set || i >= s.n {
@@ -257,9 +272,10 @@ func (w *world) live(steps int) {
 		if steps > 0 && w.chance(100) {
 			p.stopping = true
 		}
+		w.wonder()
 		w.act()
 		p.advance()
-		p.drain(w.Unsettled)
+		w.drain()
 		if p.alive && w.finished() {
 			w.end()
 		}
@@ -325,6 +341,9 @@ func (w *world) check() string {
 				late = maxLines // not counted yet: that takes a line of the partition
 			}
 		}
+		if w.deleted {
+			late = maxLines // or they were deleted before
+		}
 	}
 	if w.trace != nil {
 		w.note("    late %d, may be %v", late, w.mayBeLate)
@@ -338,6 +357,9 @@ func (w *world) check() string {
 	for i := range w.n0 {
 		last := int16(0)
 		for _, r := range w.parts[i].records {
+			if r.id == others {
+				continue
+			}
 			if r.line <= last {
 				if late--; late < 0 {
 					return fmt.Sprintf("partition %d: line %d behind %d", i, r.line, last)
@@ -372,7 +394,7 @@ func (w *world) check() string {
 				if n > 0 {
 					return fmt.Sprintf("line %d is there, though it is none", c.line)
 				}
-			case n == 0:
+			case n == 0 && !w.undecided:
 				return fmt.Sprintf("line %d is missing", c.line)
 			}
 		}

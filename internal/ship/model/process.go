@@ -375,15 +375,31 @@ func (p *process) advance() {
 	}
 }
 
+// through tells whether all that was in the log when reading began was dealt with.
+func (p *process) through() bool { return !p.lost && p.pos >= p.goal && len(p.chunks) == 0 }
+
+// wonder asks what an earlier process has sent, though nothing is to be sent.
+func (w *world) wonder() {
+	p := &w.p
+	if p.drained || p.stopping || !p.through() {
+		return
+	}
+	for i := range p.n {
+		l := &p.lanes[i]
+		l.wanted = l.wanted || l.doubtful() && l.step == down
+	}
+}
+
 // drain is ship's.
-func (p *process) drain(unsettled bool) {
-	if p.drained || p.lost || p.pos < p.goal || len(p.chunks) > 0 {
+func (w *world) drain() {
+	p := &w.p
+	if p.drained || !p.through() {
 		return
 	}
 	p.drained = true
 	for i := range p.n {
 		l := &p.lanes[i]
-		if l.doubtful() || l.next <= l.claimed() && !unsettled {
+		if l.doubtful() || (l.next <= l.claimed() || l.fresh && l.loaded > l.final) && !w.Unsettled {
 			p.drained = false
 			continue
 		}

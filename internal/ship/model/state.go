@@ -66,9 +66,11 @@ type question struct {
 	final        int
 	offset       int
 	careful      bool
+	fresh        bool
 	most         int
 	doubts, same int
-	searched     bool
+	looks        int    // in a row that have shown the same of ours
+	seen         int    // the last of it
 	end          bounds // at the search before
 	next         questionStep
 	unknown      bool
