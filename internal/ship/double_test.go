@@ -225,7 +225,7 @@ const othersLine = "somebody else's"
 func (c *cluster) appendOthers(partition int32) {
 	b := Stored{BaseOffset: int64(len(c.logs[partition])), Lines: [][]byte{[]byte(othersLine)}}
 	c.logs[partition] = append(c.logs[partition], othersLine)
-	c.stored[partition] = append(c.stored[partition], batchStored{Stored: b, id: 1 << 40})
+	c.stored[partition] = append(c.stored[partition], batchStored{Stored: b, id: othersID})
 }
 
 // link is a connection: it serves batches one after the other, and none after an

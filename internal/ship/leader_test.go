@@ -22,6 +22,7 @@ type leaders struct {
 	// Of a single broker: it does not know the question what it holds (before Kafka 2.8),
 	// or tells nothing and wants an unknown producer to begin with 0.
 	mute, fromZero bool
+	busy           bool // others append
 	note           func(string, ...any)
 }
 
@@ -38,6 +39,9 @@ type partition struct {
 	deposed map[int64]*producer // what the leader before knew
 	stale   int                 // so many times it goes on answering
 }
+
+// othersID is somebody else's producer id.
+const othersID = 1 << 40
 
 type kept struct {
 	Stored
@@ -184,6 +188,12 @@ func (l *leaders) Log(_ context.Context, n int32) (Log, error) {
 }
 
 func (l *leaders) log(p *partition) Log {
+	if l.busy && l.rnd.Intn(2) == 0 {
+		p.batches = append(p.batches, kept{Stored: Stored{BaseOffset: p.end, Lines: [][]byte{[]byte(othersLine)}}, id: othersID})
+		if p.end++; !p.lags {
+			p.high = p.end
+		}
+	}
 	inSync := 3
 	if p.lags {
 		inSync = 1 + l.rnd.Intn(3)
