@@ -204,8 +204,11 @@ func (w *world) renumber(i, first int, doubt bool) {
 		w.note("    partition %d: renumbered from %d on, doubt %v", i, first, doubt)
 	}
 	if !l.virgin() {
-		if doubt && !l.left.on {
-			l.left = left{on: true, id: l.id, epoch: l.epoch, last: l.final, offset: l.offset}
+		switch {
+		case doubt && (!w.FirstLeft || l.left.n == 0):
+			l.left.add(left{id: int16(l.id), epoch: int16(l.epoch), last: int16(l.final), offset: int16(l.offset)})
+		case doubt: // what is accounted for of it is not known
+			l.left.of[0].more = int16(l.epoch) - l.left.of[0].epoch
 		}
 		if !w.SameEpoch {
 			l.epoch++

@@ -30,6 +30,7 @@ type Controls struct {
 	OldStarts   bool // numbers of files stay when the lines before them are gone
 	OldOffset   bool // what is on its way to be stored does not know where a numbering begins
 	AnyLine     bool // deleted records stand for the log's lines after a power loss too
+	FirstLeft   bool // what is accounted for is known of the first numbering that was left only
 	OldLeader   bool // it is not looked at whether who leads the log is who was asked
 }
 
@@ -216,8 +217,8 @@ func (w *world) retain(i int) {
 			return
 		}
 		to = min(to, s.lanes[i].offset+1)
-		if l := &s.lanes[i].left; l.on {
-			to = min(to, l.offset+1)
+		for _, l := range s.lanes[i].left.of[:s.lanes[i].left.n] {
+			to = min(to, int(l.offset)+1)
 		}
 	}
 	if to > p.start {
@@ -337,7 +338,7 @@ func (w *world) check() string {
 	if w.mayBeLate {
 		late = w.late
 		for i := range s.n {
-			if s.lanes[i].left.on {
+			if s.lanes[i].left.n > 0 {
 				late = maxLines // not counted yet: that takes a line of the partition
 			}
 		}
@@ -352,6 +353,9 @@ func (w *world) check() string {
 				w.note("    partition %d at %d: line %d id %d epoch %d sequence %d", i, at, r.line, r.id, r.epoch, r.sequence)
 			}
 		}
+	}
+	if w.late > 0 && !w.mayBeLate {
+		return fmt.Sprintf("%d records are said to have come late", w.late)
 	}
 	clear(w.times[:])
 	for i := range w.n0 {

@@ -58,7 +58,7 @@ func TestEachRuleIsNeeded(t *testing.T) {
 		"the log is on disk before the position":            {Controls: Controls{NoSync: true}},
 		"lines are compared with what the topic holds":      {Controls: Controls{NoCompare: true}},
 		"only replicated records count":                     {Controls: Controls{LeaderWord: true}},
-		"a surprising answer has to be given again":         {Controls: Controls{Once: true}, hint: 273151},
+		"a surprising answer has to be given again":         {Controls: Controls{Once: true}, hint: 367662},
 		"another numbering after a power loss":              {Controls: Controls{SameBoot: true}, hint: 8218},
 		"the same numbering after a kill":                   {Controls: Controls{BumpAtStart: true}},
 		"a new numbering has a new epoch":                   {Controls: Controls{SameEpoch: true}},
@@ -67,10 +67,11 @@ func TestEachRuleIsNeeded(t *testing.T) {
 		"the producer id is kept":                           {Controls: Controls{NewID: true}},
 		"what the topic has or gets beyond it is unsettled": {Controls: Controls{Unsettled: true}, hint: 1422},
 		"a new numbering needs the leader's word often":     {Controls: Controls{OneWord: true}, hint: 48704},
-		"answers are for the numbering that was asked of":   {Controls: Controls{OldAnswer: true}, hint: 227546},
+		"answers are for the numbering that was asked of":   {Controls: Controls{OldAnswer: true}, hint: 273151},
 		"numbers of files go with the lines before them":    {Controls: Controls{OldStarts: true}, hint: 10586},
 		"a numbering's first offset is stored":              {Controls: Controls{OldOffset: true}, hint: 30072},
 		"after a power loss deleted records are unknown":    {Controls: Controls{AnyLine: true}},
+		"each numbering that was left is accounted for":     {Controls: Controls{FirstLeft: true}},
 		"a leader of another epoch is not believed":         {Controls: Controls{OldLeader: true}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -171,7 +171,7 @@ func (w *world) nothingOnItsWay() bool {
 func brief(s *state) string {
 	text := fmt.Sprintf("clean %v at %d of file %d, begun %v", s.clean, s.at, s.file, s.begun)
 	for _, l := range s.lanes[:s.n] {
-		text += fmt.Sprintf(" | id %d epoch %d before %d final %d offset %d reserved %d boot %d left %v starts %v", l.id, l.epoch, l.before, l.final, l.offset, l.reserved, l.boot, l.left, l.starts)
+		text += fmt.Sprintf(" | id %d epoch %d before %d final %d offset %d reserved %d boot %d left %v starts %v", l.id, l.epoch, l.before, l.final, l.offset, l.reserved, l.boot, l.left.of[:l.left.n], l.starts)
 	}
 	return text
 }

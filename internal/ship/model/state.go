@@ -13,14 +13,32 @@ type laneState struct {
 	before, final, offset, reserved int
 	starts                          [maxFiles]int
 	boot                            int
-	left                            left
+	left                            lefts
 }
 
-// left is numberings that were left while requests of them may come.
+// left is numberings that were left while requests of them may come: one, and more of
+// which nothing is final.
 type left struct {
-	on           bool
-	id, epoch    int
-	last, offset int
+	id, epoch, more int16
+	last, offset    int16
+}
+
+type lefts struct {
+	n  int
+	of [16]left
+}
+
+// add is ship's. Where there is no room the last one stands for this one too.
+func (l *lefts) add(x left) {
+	if l.n > 0 {
+		o := &l.of[l.n-1]
+		if o.id == x.id && o.epoch+o.more+1 == x.epoch && x.last < 0 || l.n == len(l.of) {
+			o.more = x.epoch - o.epoch
+			return
+		}
+	}
+	l.of[l.n] = x
+	l.n++
 }
 
 // verdict is what was decided of a file's loose end.

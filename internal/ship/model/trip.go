@@ -70,28 +70,25 @@ func (w *world) others(part *partition, k *look) bool {
 // count looks for what came of numberings that were left.
 func (w *world) count(i int) {
 	l, part := &w.p.lanes[i], &w.parts[i]
-	o := &l.left
-	if !o.on || l.final < 0 || w.fault() || w.dies() {
+	if l.left.n == 0 || l.final < 0 || w.fault() || w.dies() {
 		return
 	}
-	behind := l.epoch
-	if l.id != o.id {
-		behind = 1 << 14
-	}
-	last, near := o.last, max(o.last, 0)
-	for epoch := o.epoch; epoch < behind && epoch < 200; epoch++ {
-		for at := max(o.offset+1, part.start); at < part.high; at++ {
-			r := part.records[at]
-			if int(r.id) != o.id || int(r.epoch) != epoch {
-				continue
+	for _, o := range l.left.of[:l.left.n] {
+		last, near := int(o.last), max(int(o.last), 0)
+		for epoch := o.epoch; epoch <= o.epoch+o.more; epoch++ {
+			for at := max(int(o.offset)+1, part.start); at < part.high; at++ {
+				r := part.records[at]
+				if r.id != o.id || r.epoch != epoch {
+					continue
+				}
+				number := numberNear(near, int(r.sequence))
+				if near = max(near, number); number > last {
+					w.late++
+				}
 			}
-			number := numberNear(near, int(r.sequence))
-			if near = max(near, number); number > last {
-				w.late++
-			}
+			last, near = -1, 0
 		}
-		last, near = -1, 0
 	}
-	o.on = false
+	l.left.n = 0
 	w.p.moved = true
 }
