@@ -124,6 +124,8 @@ type Producer struct {
 	Known        bool // else the rest says nothing
 	Epoch        int16
 	LastSequence int32
+	// LastTimestamp is the largest timestamp of its last batch, in milliseconds since 1970.
+	LastTimestamp int64
 }
 
 // Producers asks a partition's leader, found anew, what it holds of producer ids, and
@@ -164,7 +166,7 @@ func (t *Topic) producers(cn *conn, partition int32, ids []int64) ([]Producer, e
 	found := make([]Producer, len(ids))
 	for i, id := range ids {
 		if s := known[id]; s != nil {
-			found[i] = Producer{Known: true, Epoch: int16(s.ProducerEpoch), LastSequence: s.LastSequence}
+			found[i] = Producer{Known: true, Epoch: int16(s.ProducerEpoch), LastSequence: s.LastSequence, LastTimestamp: s.LastTimestamp}
 		}
 	}
 	return found, nil

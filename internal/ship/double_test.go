@@ -35,6 +35,7 @@ type cluster struct {
 	behind  int       // so many more connections lead to a broker that was deposed,
 	deposed *Producer // which appends nothing, and says this
 	retired int
+	stamp   int64 // of the last batch of every producer
 
 	mu         sync.Mutex
 	starts     map[int32]int64 // offset of the oldest record, where some were deleted
@@ -144,7 +145,7 @@ func (c *cluster) Producer(_ context.Context, partition int32, id int64) (Produc
 	if p == nil {
 		return Producer{}, nil
 	}
-	return Producer{Known: true, Epoch: p.epoch, LastSequence: (p.next - 1) & sequenceMask}, nil
+	return Producer{Known: true, Epoch: p.epoch, LastSequence: (p.next - 1) & sequenceMask, LastTimestamp: c.stamp}, nil
 }
 
 func (c *cluster) Scan(_ context.Context, partition int32, from, id int64, epoch int16, each func(Stored) error) (Log, error) {

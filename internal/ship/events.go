@@ -126,6 +126,7 @@ func (s *Shipper) open(l *lane) {
 		} else {
 			e.session = &session{appender: to.Appender, batches: make(chan Batch, maxInFlight)}
 		}
+		e.stamp = to.stamp
 		s.events <- e
 	}()
 }
@@ -133,6 +134,7 @@ func (s *Shipper) open(l *lane) {
 // opened goes on from what the leader holds.
 func (s *Shipper) opened(e event) {
 	l := e.lane
+	s.clock(l, e.stamp)
 	l.state = laneDown
 	if e.err != nil {
 		var refused *RefusedError

@@ -44,6 +44,7 @@ type found struct {
 type way struct {
 	Appender // nil while there is none
 	open     func(context.Context) (Appender, error)
+	stamp    int64 // of the last batch that the leader has
 }
 
 // connect makes the connection, asking who leads the partition, anew if there is one.
@@ -100,6 +101,7 @@ func (q question) ask(ctx context.Context, to *way, t Topic, classOf func(error)
 			anew = false
 		}
 		p, err := to.Producer(ctx, q.id)
+		to.stamp = max(to.stamp, p.LastTimestamp)
 		unknown := err != nil && classOf(err) == Unsupported || err == nil && !p.Known
 		if err != nil && !unknown {
 			return nil, err

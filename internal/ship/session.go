@@ -21,6 +21,7 @@ type event struct {
 	topic    Description // of eventDescribed and eventLooked
 	sight    sight       // of eventLooked
 	holds    Producer
+	stamp    int64 // of eventOpened: of the last batch that the leader has
 	others   others
 	left     Lefts // of eventLeft
 	records  int64

@@ -102,6 +102,7 @@ type Shipper struct {
 	rules      Rules   // the same
 	change     *change // of the settings, waiting for its moment
 	clean      bool    // nothing was on its way when the run before ended
+	clockSaid  bool    // that the clock is behind
 	asking     bool    // for the topic's description
 	counting   int     // questions for what came late
 	attempts   int     // in vain

@@ -65,6 +65,9 @@ type Producer struct {
 	Known        bool // else the rest says nothing, and the leader takes any sequence
 	Epoch        int16
 	LastSequence int32
+	// LastTimestamp is when its last batch was sent by the sender's clock, in milliseconds
+	// since 1970; 0 or less where the leader does not tell.
+	LastTimestamp int64
 }
 
 // EveryEpoch is for Topic.Scan.

@@ -207,7 +207,11 @@ func (s *story) recalls(epoch int16, last int32) {
 	if !s.cluster.Recalls {
 		want = ship.Producer{}
 	}
-	if got := s.producer(); got != want {
+	got := s.producer()
+	if got.Known && s.cluster.Recalls && got.LastTimestamp <= 0 {
+		s.Errorf("leader does not tell when the last batch was sent: %+v", got)
+	}
+	if got.LastTimestamp = 0; got != want {
 		s.Errorf("leader tells of the producer %+v, want %+v", got, want)
 	}
 }
