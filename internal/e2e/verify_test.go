@@ -78,6 +78,10 @@ func TestTopicIsWhatTheAnswerKeySays(t *testing.T) {
 				case 0:
 					gen.kill()
 					gen = generate()
+					// Rotated while nobody writes it, half a line that the kill left would be for
+					// logship the last one of a log that has ended.
+					had := written()
+					eventually(t, "eventgen goes on", func() bool { return written() > had+100 || gen.ended() })
 				case 1:
 					shipper.kill()
 					shipper = ship()
@@ -114,5 +118,15 @@ func TestTopicIsWhatTheAnswerKeySays(t *testing.T) {
 				t.Errorf("with its first record deleted: exit %d, want 3: %.3000s", code, text)
 			}
 		})
+	}
+}
+
+// ended says whether the program is over.
+func (p *program) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
 	}
 }
