@@ -8,13 +8,17 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // candidates lists the paths of what may be the log's files, the log's own first:
 // a second name of the same file must not hide it. They are those with the right
 // names in its folder and in folders that rotated files went to, and those that
-// the position is in, wherever they were.
-func (t *Tail) candidates() ([]string, error) {
+// the position is in, wherever they were. Only the log's own folder has to be there;
+// s is told of the others.
+func (t *Tail) candidates(s *survey) ([]string, error) {
 	names, err := readNames(t.dir)
 	if err != nil {
 		return nil, err
@@ -30,8 +34,11 @@ func (t *Tail) candidates() ([]string, error) {
 	}
 	for _, dir := range t.folders {
 		names, err := readNames(dir)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+		switch {
+		case absent(err):
+			s.left = append(s.left, dir)
+		case err != nil:
+			s.blame(false, &unsureError{err})
 		}
 		for _, name := range names {
 			if name == t.base || isRotated(t.base, name) {
@@ -45,6 +52,11 @@ func (t *Tail) candidates() ([]string, error) {
 		}
 	}
 	return paths, nil
+}
+
+// absent tells whether an error says that there is nothing under a path.
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR)
 }
 
 func readNames(dir string) ([]string, error) {
@@ -69,8 +81,30 @@ func (t *Tail) wentTo(g *generation) {
 	if dir == t.dir || slices.Contains(t.folders, dir) || len(t.folders) == maxFolders || name != t.base && !isRotated(t.base, name) {
 		return
 	}
+	if _, err := readNames(dir); err != nil {
+		t.log.Warn().Err(err).Str("folder", dir).Msg("log file went to a folder that can't be listed, what goes there while nothing reads it will not be found")
+		return
+	}
 	t.folders = append(t.folders, dir)
 	t.log.Info().Str("folder", dir).Msg("rotated log files go to another folder, looking there too")
+}
+
+// forgetFolders drops folders that have not been there for a while.
+func (t *Tail) forgetFolders(left []string, now time.Time) {
+	since := make(map[string]time.Time)
+	for _, dir := range left {
+		at, known := t.leftSince[dir]
+		switch {
+		case !known:
+			since[dir] = now
+		case now.Sub(at) < forgetAfter:
+			since[dir] = at
+		default:
+			t.folders = slices.DeleteFunc(t.folders, func(f string) bool { return f == dir })
+			t.log.Info().Str("folder", dir).Msg("folder of rotated log files has gone, not looking there any more")
+		}
+	}
+	t.leftSince = since
 }
 
 // maxFolders is how many folders of rotated files are remembered.

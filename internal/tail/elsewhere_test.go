@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 )
@@ -107,5 +108,85 @@ func TestWhatWasDeletedWhileDownIsSaidWithItsSize(t *testing.T) {
 	}
 	if got := again.tail.counts.abandoned.Load(); got != 3200 {
 		t.Errorf("abandoned bytes: got %d, want 3200", got)
+	}
+}
+
+// What an administrator or a logrotate of another user does with a file must not
+// keep us from the log, which is in a folder of ours.
+func TestFolderThatCannotBeListedDoesNotStopTheLog(t *testing.T) {
+	f := newFolder(t)
+	old := filepath.Join(f.dir, "old")
+	must(t, os.Mkdir(old, 0o700))
+	f.write(numbered(0, 10))
+	tail := looked(t, f, config(t, f.path))
+	now := time.Now()
+	got := ""
+	unprivileged(t, func() {
+		tail.look(now, false)
+		got = text(tail, now)
+		must(t, os.Rename(f.path, filepath.Join(old, "events.log.1")))
+		must(t, os.Chmod(old, 0o300)) // may be entered, not listed
+		tail.look(now, false)
+		f.write(numbered(10, 20))
+		tail.look(now, false)
+		got += text(tail, now)
+		must(t, os.Chmod(old, 0o700))
+	})
+	same(t, split(got), split(numbered(0, 20)))
+}
+
+// A folder that was listed before, and can't be any more: what is not seen in it is
+// not taken for gone, else it would come again.
+func TestFolderThatCannotBeListedAnyMoreIsWaitedForAside(t *testing.T) {
+	f := newFolder(t)
+	old := filepath.Join(f.dir, "old")
+	must(t, os.Mkdir(old, 0o700))
+	f.write(numbered(0, 10))
+	running := handReader(t, f)
+	running.read()
+	must(t, os.Rename(f.path, filepath.Join(old, "events.log.1")))
+	f.write(numbered(10, 20))
+	running.read()
+	if len(running.folders) != 1 {
+		t.Fatalf("folders: got %v, want the one that a rotated file went to", running.folders)
+	}
+	running.State(running.last)
+	must(t, os.Chmod(old, 0))
+	unprivileged(t, func() {
+		f.write(numbered(20, 30))
+		for i := range 10 {
+			running.look(time.Now().Add(time.Duration(i)*time.Hour), false)
+			for running.step(time.Now()) {
+				running.take()
+			}
+		}
+	})
+	same(t, split(running.text), split(numbered(0, 30)))
+	must(t, os.Chmod(old, 0o700))
+	running.read()
+	same(t, split(running.text), split(numbered(0, 30)))
+}
+
+func TestFolderThatHasGoneIsForgotten(t *testing.T) {
+	f := newFolder(t)
+	old := filepath.Join(f.dir, "old")
+	must(t, os.Mkdir(old, 0o700))
+	f.write(numbered(0, 10))
+	running := handReader(t, f)
+	running.read()
+	must(t, os.Rename(f.path, filepath.Join(old, "events.log.1")))
+	f.write(numbered(10, 20))
+	running.read()
+	state := running.State(running.last)
+	must(t, os.RemoveAll(old))
+	must(t, os.WriteFile(old, nil, 0o600)) // a file in its place
+	f.write(numbered(20, 30))
+	again := handReader(t, f)
+	again.cfg.State, again.nextNumber, again.folders = &state, state.Next, state.Folders
+	again.read()
+	same(t, split(again.text), split(numbered(20, 30)))
+	again.look(time.Now().Add(time.Hour), false)
+	if len(again.folders) > 0 {
+		t.Errorf("folders: got %v, want none: it went an hour ago", again.folders)
 	}
 }

@@ -58,8 +58,10 @@ type survey struct {
 	files []*found
 	// live is why the log's path can't be read, rest why some other file can't.
 	live, rest error
-	// unsure says that it can't even be told which file the path names.
-	unsure bool
+	// unsure says that it can't even be told which file the path names, hidden the
+	// same of some other path: what is not seen may be there.
+	unsure, hidden bool
+	left           []string // folders that rotated files went to and that are not there
 }
 
 func (s *survey) close() {
@@ -94,11 +96,11 @@ func (t *Tail) survey(opened map[string]*found) (*survey, error) {
 // list lists the log's files once, and which file each name leads to. opened is
 // those that are not known, open; it is brought up to date.
 func (t *Tail) list(opened map[string]*found) (*survey, map[string]string, error) {
-	paths, err := t.candidates()
+	s := &survey{}
+	paths, err := t.candidates(s)
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &survey{}
 	keys, used := make(map[string]string), make(map[string]bool)
 	for _, path := range paths {
 		f, err := t.inspect(path, opened)
@@ -142,8 +144,10 @@ func (t *Tail) inspect(path string, opened map[string]*found) (*found, error) {
 		if err = regular(st); err != nil && !live {
 			err = fs.ErrNotExist // a folder that happens to have such a name holds no lines
 		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	} else if !absent(err) {
 		err = &unsureError{err}
+	} else if !live {
+		err = fs.ErrNotExist
 	}
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: f.path, Err: err}
@@ -183,10 +187,11 @@ func (e *unsureError) Unwrap() error { return e.error }
 // blame keeps why a file can't be read. One that went away is no trouble, unless
 // it is the log itself.
 func (s *survey) blame(live bool, err error) {
+	var unsure *unsureError
+	s.hidden = s.hidden || errors.As(err, &unsure)
 	switch {
 	case live:
-		var unsure *unsureError
-		s.live, s.unsure = err, errors.As(err, &unsure)
+		s.live, s.unsure = err, unsure != nil
 	case !errors.Is(err, fs.ErrNotExist) && s.rest == nil:
 		s.rest = err
 	}
@@ -268,6 +273,7 @@ func (t *Tail) learn(s *survey, gone []*generation, now time.Time) (again bool) 
 	t.adopt(unknown, s, now)
 	t.letGo(now)
 	t.forget(now)
+	t.forgetFolders(s.left, now)
 	t.measure(now)
 	return false
 }
@@ -309,7 +315,7 @@ func (t *Tail) recognise(s *survey, now time.Time) (unknown []*found) {
 	}
 	for _, g := range t.gens {
 		switch {
-		case seen[g]:
+		case seen[g], s.hidden:
 			g.missing = time.Time{}
 		case g.missing.IsZero():
 			g.missing = now

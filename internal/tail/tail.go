@@ -145,8 +145,9 @@ type Tail struct {
 	follow   following
 	kept     []byte // memory that a decision came before the use of
 
-	folders   []string // beside dir, where rotated files went
-	elsewhere []string // files of the state, by their last paths
+	folders   []string             // beside dir, where rotated files went
+	leftSince map[string]time.Time // when one of them was seen first not to be there
+	elsewhere []string             // files of the state, by their last paths
 
 	counts *counts
 
