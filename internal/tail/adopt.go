@@ -1,7 +1,6 @@
 package tail
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"slices"
@@ -106,67 +105,6 @@ func (t *Tail) overtaken() bool {
 		}
 	}
 	return false
-}
-
-// original returns the generation that f is a copy of, as copytruncate or a
-// person makes one, nil if there is none. When in doubt it is none: lines sent
-// twice are better than lines not sent.
-func (t *Tail) original(f *found, begin beginnings) *generation {
-	if f.size < headSize {
-		return nil
-	}
-	for _, g := range begin[beginning(f.file)] {
-		head, same := samePart(f.file, g.file, 0, headSize)
-		if same {
-			_, same = samePart(f.file, g.file, max(0, f.size-frontierSize), f.size)
-		}
-		if same {
-			if g.offset == 0 {
-				// The copy counts as read because g will be. If g is truncated
-				// before, which may be now, that must be seen.
-				g.head = head
-			}
-			return g
-		}
-	}
-	for _, g := range t.gens {
-		if g.copied || g.file != nil {
-			continue
-		}
-		if f.size == g.offset && len(g.head) > 0 && holds(f.file, g.head, g.before, g.offset) == nil ||
-			shorterCopy(f, g.head, g.before, g.trail, g.offset) {
-			return g
-		}
-	}
-	return nil
-}
-
-// beginnings are generations that can be read, by the first bytes of their files. Of
-// thousands of files each is compared with those only that begin as it does.
-type beginnings map[string][]*generation
-
-func (b beginnings) add(gens ...*generation) {
-	for _, g := range gens {
-		if !g.copied && g.file != nil {
-			k := beginning(g.file)
-			b[k] = append(b[k], g)
-		}
-	}
-}
-
-// beginning is the first bytes of a file, as many as there are.
-func beginning(f *os.File) string {
-	head := make([]byte, headSize)
-	n, _ := pread(f, head, 0) // what can't be read is compared with the same
-	return string(head[:n])
-}
-
-// samePart tells whether two files have the same bytes from from up to to, and which.
-func samePart(a, b *os.File, from, to int64) (part []byte, same bool) {
-	x, y := make([]byte, to-from), make([]byte, to-from)
-	n, err := pread(a, x, from)
-	m, errB := pread(b, y, from)
-	return x, err == nil && errB == nil && n == len(x) && m == len(y) && bytes.Equal(x, y)
 }
 
 // continuation finds the file that goes on where a generation can't be read any

@@ -40,6 +40,9 @@ func (t *Tail) lookIntoPacked(s *survey) {
 	missing := false
 	for _, st := range t.cfg.State.Generations {
 		offsets = append(offsets, st.Offset, st.End)
+		for _, c := range st.Trail {
+			offsets = append(offsets, c.Offset)
+		}
 		if st.Done {
 			known[st.File.key()] = true
 		} else {

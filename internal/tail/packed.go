@@ -50,7 +50,8 @@ type packed struct {
 	size   int64 // of the packed file when it was looked into
 	length int64 // of what is inside
 	head   []byte
-	before map[int64][]byte // the bytes before some offsets, and before the end
+	last   []byte           // the bytes before the end
+	sums   map[int64]uint64 // of the bytes before some offsets, and before the end
 	err    error            // why it can't be unpacked
 }
 
@@ -102,23 +103,22 @@ func unpack(ctx context.Context, f *os.File, take func([]byte) error) error {
 // lookInto unpacks a file, keeping nothing but its length, its head and the bytes
 // before the offsets that somebody asks about.
 func lookInto(ctx context.Context, f *os.File, size int64, offsets []int64) *packed {
-	p := &packed{size: size, before: make(map[int64][]byte)}
+	p := &packed{size: size, sums: make(map[int64]uint64)}
 	slices.Sort(offsets)
-	var last []byte // at most frontierSize bytes before p.length
+	offsets = slices.Compact(offsets)
 	p.err = unpack(ctx, f, func(b []byte) error {
 		if room := headSize - len(p.head); room > 0 {
 			p.head = append(p.head, b[:min(room, len(b))]...)
 		}
-		for _, at := range offsets {
-			if at > p.length && at <= p.length+int64(len(b)) {
-				p.before[at] = lastOf(last, b[:at-p.length])
-			}
+		i, _ := slices.BinarySearch(offsets, p.length+1)
+		for ; i < len(offsets) && offsets[i] <= p.length+int64(len(b)); i++ {
+			p.sums[offsets[i]] = sum(lastOf(p.last, b[:offsets[i]-p.length]))
 		}
-		last = lastOf(last, b)
+		p.last = lastOf(p.last, b)
 		p.length += int64(len(b))
 		return nil
 	})
-	p.before[p.length] = last
+	p.sums[p.length] = sum(p.last)
 	return p
 }
 
@@ -137,8 +137,17 @@ func (p *packed) has(head, before []byte, offset int64) bool {
 	if p.err != nil || !bytes.HasPrefix(p.head, head) {
 		return false
 	}
-	got, known := p.before[offset]
-	return offset == 0 || known && bytes.Equal(got, before)
+	got, known := p.sums[offset]
+	return offset == 0 || known && got == sum(before)
+}
+
+// bears tells whether what is inside has the bytes before every crumb of a trail
+// that was asked about.
+func (p *packed) bears(trail []Crumb) bool {
+	return !slices.ContainsFunc(trail, func(c Crumb) bool {
+		got, known := p.sums[c.Offset]
+		return known && got != c.Sum
+	})
 }
 
 // unpacked writes what is inside a packed file to a file without a name in a
@@ -220,6 +229,10 @@ func (t *Tail) adoptPacked(f *found, s *survey, now time.Time) bool {
 		t.unsure = true
 		return false
 	}
+	if p.err == nil && p.length == 0 {
+		t.leaveOut(f, now) // nothing to read, and the beginning of each
+		return false
+	}
 	if p.err != nil {
 		t.log.Warn().Err(p.err).Str("file", f.path).Msg("compressed log file can't be read, it is left out")
 		t.leaveOut(f, now)
@@ -254,13 +267,15 @@ func (t *Tail) inside(p *packed, s *survey) *generation {
 		switch {
 		case g.copied, g.copy != "" && s.has(g.copy):
 		case g.file != nil:
-			if end, known := p.before[p.length]; known && p.length <= max(g.size, g.offset) && holds(g.file, p.head, end, p.length) == nil {
+			// Of a few bytes many files are the beginning.
+			few := p.length < headSize && (g.live || p.length != g.size)
+			if !few && p.length <= max(g.size, g.offset) && p.bears(g.trail) && holds(g.file, p.head, p.last, p.length) == nil {
 				if g.offset == 0 {
 					g.head = clone(p.head) // as for a plain copy
 				}
 				return g
 			}
-		case p.length == g.offset && p.has(g.head, g.before, g.offset), p.endsBefore(g):
+		case p.length == g.offset && p.has(g.head, g.before, g.offset) && p.bears(g.trail), p.endsBefore(g):
 			return g
 		}
 	}
@@ -270,13 +285,11 @@ func (t *Tail) inside(p *packed, s *survey) *generation {
 // endsBefore tells whether a packed file holds the beginning of a generation that
 // went on after it was packed.
 func (p *packed) endsBefore(g *generation) bool {
-	trail := upTo(g.trail, p.length)
-	if p.err != nil || p.length >= g.offset || len(g.head) < headSize || !bytes.HasPrefix(p.head, g.head) || len(trail) == 0 {
+	if p.err != nil || p.length >= g.offset || len(g.head) < headSize || !bytes.HasPrefix(p.head, g.head) || !p.bears(g.trail) {
 		return false
 	}
-	last := trail[len(trail)-1]
-	before, known := p.before[last.Offset]
-	return known && sum(before) == last.Sum
+	asked := slices.DeleteFunc(upTo(g.trail, p.length), func(c Crumb) bool { _, known := p.sums[c.Offset]; return !known })
+	return proven(asked, p.length)
 }
 
 // has tells whether a file was seen.

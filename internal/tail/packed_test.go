@@ -244,3 +244,56 @@ func TestTwoCompressedFilesOfTheSameFewBytesAreTwo(t *testing.T) {
 	s = f.read(s, "x\ny\n")
 	f.nothing(s)
 }
+
+// copies waits until n files are known not to be read, and reads meanwhile.
+func (h *byHand) copies(n int) {
+	h.t.Helper()
+	eventually(h.t, fmt.Sprintf("%d copies", n), func() bool {
+		h.read()
+		known := 0
+		for _, g := range h.gens {
+			if g.copied {
+				known++
+			}
+		}
+		return known == n
+	})
+}
+
+// logrotate's ifempty, delaycompress and compress: nothing is the beginning of
+// every file, and must not stand for one.
+func TestCompressedFileWithNothingInItIsNoCopy(t *testing.T) {
+	f := newFolder(t)
+	must(t, os.WriteFile(f.path+".1", nil, 0o600))
+	f.write(numbered(0, 100))
+	running := handReader(t, f)
+	running.read()
+	f.pack(".1", ".gz")
+	f.rename(".1.gz", ".2.gz")
+	running.copies(1)
+	f.rotate(".1")
+	f.write(numbered(100, 200))
+	running.read()
+	f.pack(".1", ".gz") // the next time
+	f.rename(".2.gz", ".3.gz")
+	f.rename(".1.gz", ".2.gz")
+	f.rotate(".1")
+	f.write(numbered(200, 300))
+	running.copies(2)
+	same(t, split(running.text), split(numbered(0, 300)))
+}
+
+func TestCompressedFileThatIsTheShortBeginningOfAnotherOneIsRead(t *testing.T) {
+	f := newFolder(t)
+	f.write("service started\n")
+	s := f.read(nil, "service started\n")
+	f.write(numbered(0, 10))
+	f.rotate(".2")
+	must(t, os.Chtimes(f.path+".2", time.Time{}, time.Now().Add(-2*time.Minute)))
+	f.write("service started\n") // a run that ended at once
+	f.rotate(".1")
+	must(t, os.Chtimes(f.path+".1", time.Time{}, time.Now().Add(-time.Minute)))
+	f.pack(".1", ".gz")
+	f.write(numbered(10, 20))
+	f.nothing(f.read(s, numbered(0, 10)+"service started\n"+numbered(10, 20)))
+}

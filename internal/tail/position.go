@@ -157,8 +157,8 @@ func (t *Tail) State(m Mark) State {
 		default:
 			gs.End, gs.BeforeEnd = g.limit, slices.Clone(g.limitBefore)
 		}
-		if !gs.Done {
-			gs.Trail = upTo(g.trail, max(gs.Offset, gs.End))
+		if gs.Trail = upTo(g.trail, max(gs.Offset, gs.End)); gs.Done {
+			gs.Trail = thin(gs.Trail, mostDone)
 		}
 		s.Generations = append(s.Generations, gs)
 	}

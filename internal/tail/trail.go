@@ -2,6 +2,7 @@ package tail
 
 import (
 	"hash/fnv"
+	"os"
 	"slices"
 )
 
@@ -29,6 +30,11 @@ func strew(trail []Crumb, buf []byte, data int, offset int64) []Crumb {
 	last := int64(headSize)
 	if n := len(trail); n > 0 {
 		last = trail[n-1].Offset
+	}
+	if end := offset + int64(data); len(trail) == 0 && offset < frontierSize && end >= frontierSize {
+		// With it, all of a copy is compared that is not much longer.
+		last = frontierSize
+		trail = append(trail, Crumb{last, sum(buf[from-int(offset):][:frontierSize])})
 	}
 	added := len(trail)
 	for back := int64(0); end-back >= offset; back = max(2*back, frontierSize) {
@@ -59,22 +65,55 @@ func upTo(trail []Crumb, offset int64) []Crumb {
 	return slices.Clone(trail[:i])
 }
 
-// shorterCopy tells whether f is a copy of the beginning of what was read up to
-// an offset: it has the same head, and, as far as it goes, the bytes before the
-// offset, or those before the last crumb in it.
-func shorterCopy(f *found, head, before []byte, trail []Crumb, offset int64) bool {
-	if f.size >= offset || len(head) < headSize || f.open() != nil || holds(f.file, head, nil, 0) != nil {
-		return false
+// fewestBytes is how many bytes at the end of a copy prove that it is one: lines
+// often end alike, and the last bytes of one line alone prove nothing.
+const fewestBytes = 256
+
+// mostDone is how many crumbs of a finished generation are kept in a State.
+const mostDone = 8
+
+// thin is n crumbs of a trail, spread over it, or all if there are no more.
+func thin(trail []Crumb, n int) []Crumb {
+	if len(trail) <= n {
+		return slices.Clone(trail)
 	}
-	if both := f.size - (offset - int64(len(before))); both > 0 {
-		return holds(f.file, nil, before[:both], f.size) == nil
+	kept := make([]Crumb, n)
+	for i := range kept {
+		kept[i] = trail[i*(len(trail)-1)/(n-1)]
+	}
+	return kept
+}
+
+// bears tells whether a file has the bytes before every crumb of a trail.
+func bears(f *os.File, trail []Crumb) bool {
+	buf := make([]byte, frontierSize)
+	for _, c := range trail {
+		n, err := pread(f, buf, c.Offset-frontierSize)
+		if err != nil || n < len(buf) || sum(buf) != c.Sum {
+			return false
+		}
+	}
+	return true
+}
+
+// shorterCopy tells whether f is a copy of the beginning of what was read up to
+// an offset: it has the same head, the same bytes before each crumb, and, as far
+// as it goes, before the offset. It takes more than a header to prove that: a
+// place in the last three quarters of f, several lines at its end, or all of f.
+func shorterCopy(f *found, head, before []byte, trail []Crumb, offset int64) bool {
+	if f.size < headSize || f.size >= offset || len(head) < headSize || f.open() != nil || holds(f.file, head, nil, 0) != nil {
+		return false
 	}
 	trail = upTo(trail, f.size)
-	if len(trail) == 0 {
+	both := max(0, f.size-(offset-int64(len(before)))) // bytes of before that f has
+	if !bears(f.file, trail) || holds(f.file, nil, before[:both], f.size) != nil {
 		return false
 	}
-	last := trail[len(trail)-1]
-	buf := make([]byte, frontierSize)
-	n, err := pread(f.file, buf, last.Offset-frontierSize)
-	return err == nil && n == len(buf) && sum(buf) == last.Sum
+	return proven(trail, f.size) || both >= min(fewestBytes, f.size-headSize)
+}
+
+// proven tells whether the last of the crumbs that a file of some size bears is
+// far enough in it.
+func proven(trail []Crumb, size int64) bool {
+	return len(trail) > 0 && trail[len(trail)-1].Offset >= size/4
 }
