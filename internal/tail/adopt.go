@@ -2,7 +2,6 @@ package tail
 
 import (
 	"errors"
-	"os"
 	"slices"
 	"time"
 
@@ -58,6 +57,11 @@ func (t *Tail) adopt(unknown []*found, s *survey, now time.Time) {
 				t.rescan = true
 				break
 			}
+			if g := t.goesOn(f, now); g != nil {
+				begin.add(g)
+				fresh = append(fresh, f)
+				continue
+			}
 		}
 		g := &generation{id: f.id, name: f.path, file: f.take(), live: f.live, size: f.size, grown: now}
 		t.number(g)
@@ -107,62 +111,87 @@ func (t *Tail) overtaken() bool {
 	return false
 }
 
+// copiesTake is how much older than the last write to a log, as we have seen it, a
+// file may be that is still taken for a copy of the log made just before its
+// truncation.
+const copiesTake = 10 * time.Minute
+
 // continuation finds the file that goes on where a generation can't be read any
 // more in its own: the copy that copytruncate made, or the log restored from a
-// backup. The bytes before the position have to be the same.
-func continuation(s *survey, g GenerationState) *found {
+// backup. The bytes before the position have to be the same. Of several the longest
+// has all that the others have. wrote is when the generation was last written. An
+// error says that there may be one that can't be opened now.
+func (t *Tail) continuation(s *survey, g GenerationState, wrote int64) (best *found, err error) {
 	if len(g.Head) == 0 {
-		return nil // nothing is known of its content
+		return nil, nil // nothing is known of its content
+	}
+	may := func(f *found) bool {
+		old := t.byFile[f.id.key()]
+		return f.id.key() != g.File.key() && (old == nil || old.copied) && // else it was read already
+			(!f.packed || f.inside != nil && !t.started)
 	}
 	for _, f := range s.files {
-		if f.id.key() != g.File.key() && g.in(f) {
-			return f
+		if !may(f) || !f.packed && f.size < max(g.Offset, g.End) {
+			continue
 		}
+		if f.err = f.open(); f.err != nil { // also that it was renamed just now
+			s.closed = append(s.closed, f)
+		} else if g.in(f) && (best == nil || f.length() > best.length()) {
+			best = f
+		}
+	}
+	for _, f := range s.closed {
+		if may(f) && !f.live && f.size >= g.Offset && f.mtime >= wrote-int64(copiesTake) && (best == nil || f.size > best.length()) {
+			return nil, f.err
+		}
+	}
+	switch {
+	case best != nil:
+		return best, nil
+	case s.unnamed != nil:
+		return nil, s.unnamed
 	}
 	// What was read beyond the copy's end is not anywhere any more.
 	for _, f := range s.files {
-		if f.id.key() != g.File.key() && f.size >= g.Offset && shorterCopy(f, g.Head, g.BeforeEnd, g.Trail, g.End) &&
+		if may(f) && f.size >= g.Offset && shorterCopy(f, g.Head, g.Before, g.Trail, g.End) &&
 			holds(f.file, nil, g.Before, g.Offset) == nil {
-			return f
+			return f, nil
 		}
 	}
-	return nil
+	return nil, nil
+}
+
+// length is how much text there is in a file.
+func (f *found) length() int64 {
+	if f.inside != nil {
+		return f.inside.length
+	}
+	return f.size
 }
 
 // truncated deals with a generation whose bytes have gone from its file. It goes
-// on in the copy, if one was made, under its number: after a crash its lines have
+// on in its copy f, if one was made, under its number: after a crash its lines have
 // the positions they had. Else it ends. The file itself begins anew. It returns the
 // files that are still unknown.
-func (t *Tail) truncated(g *generation, s *survey, unknown []*found, now time.Time) []*found {
+func (t *Tail) truncated(g *generation, f *found, unknown []*found, now time.Time) []*found {
 	t.counts.truncated.Add(1)
 	fresh := &generation{id: g.id, name: g.name, file: g.file, live: g.live, grown: now}
-	f := continuation(s, GenerationState{File: g.id, Head: g.head, Offset: g.offset, Before: g.before})
-	if f != nil {
-		if old := t.byFile[f.id.key()]; old != nil && !old.copied {
-			f = nil // read already
-		}
-	}
-	var rest *os.File
-	if f != nil {
-		rest, _ = duplicate(f.file)
-	}
 	event := t.log.Info()
-	how := truncated
-	if rest != nil {
-		how = copied
-	}
-	t.counts.rotated[how].Add(1)
-	if rest != nil {
+	if f != nil {
+		t.counts.rotated[copied].Add(1)
 		event = event.Str("rest", f.path).Int64("rest_bytes", f.size-g.offset)
 		unknown = slices.DeleteFunc(unknown, func(u *found) bool { return u == f })
-	} else if lost := max(g.size, g.seen) - g.offset; lost > 0 {
-		t.counts.abandoned.Add(lost)
-		event = t.log.Warn().Int64("lost_bytes", lost)
+	} else {
+		t.counts.rotated[truncated].Add(1)
+		if lost := max(g.size, g.seen) - g.offset; lost > 0 {
+			t.counts.abandoned.Add(lost)
+			event = t.log.Warn().Int64("lost_bytes", lost)
+		}
 	}
 	event.Str("file", g.name).Int64("offset", g.offset).Msg("log file was truncated, reading it from its beginning")
-	g.live, g.wasLive, g.file, g.ended = false, false, rest, rest == nil
-	if rest != nil {
-		g.id, g.name, g.real, g.size, g.grown = f.id, f.path, "", f.size, now
+	g.live, g.wasLive, g.file, g.ended, g.truncated = false, false, nil, f == nil, f == nil
+	if f != nil {
+		g.id, g.name, g.real, g.file, g.size, g.grown = f.id, f.path, "", f.take(), f.size, now
 		t.byFile[g.id.key()] = g
 	}
 	t.number(fresh)

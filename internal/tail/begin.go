@@ -174,7 +174,10 @@ func (t *Tail) resume(s *survey, now time.Time) bool {
 		if !st.Done {
 			f := byKey[st.File.key()]
 			if f == nil || !st.in(f) {
-				f = continuation(s, st)
+				var err error
+				if f, err = t.continuation(s, st, 0); err != nil {
+					s.rest = err
+				}
 			}
 			if f == nil {
 				gone = append(gone, st)

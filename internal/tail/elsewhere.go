@@ -38,7 +38,8 @@ func (t *Tail) candidates(s *survey) ([]string, error) {
 		case absent(err):
 			s.left = append(s.left, dir)
 		case err != nil:
-			s.blame(false, &unsureError{err})
+			s.hidden = true
+			s.blame(false, err)
 		}
 		for _, name := range names {
 			if name == t.base || isRotated(t.base, name) {

@@ -35,6 +35,7 @@ type generation struct {
 	searched    int64      // no newline between offset and here, in a line longer than a buffer
 	size        int64      // when last looked at
 	seen        int64      // size, as State tells it
+	wrote       int64      // when it was last written, as of the last look; nanoseconds
 	grown       time.Time  // when size last changed, or it was found
 	live        bool       // the path names it
 	wasLive     bool       // at the look before
@@ -43,6 +44,7 @@ type generation struct {
 	endedAt     time.Time  // when, if the file was kept open then
 	copy        string     // key of the packed file that holds this one, "" if none is known
 	copied      bool       // holds what another generation holds: never read
+	truncated   bool       // before its rest was read, and no copy was found
 	lost        bool       // the rest could not be found at a start
 	missing     time.Time  // since when no name in the directory leads to it; zero if one does
 }
@@ -77,7 +79,16 @@ func (g *generation) look(now time.Time) error {
 	if st.Size != g.size {
 		g.size, g.grown = st.Size, now
 	}
-	return holds(g.file, g.head, g.before, g.offset)
+	err := holds(g.file, g.head, g.before, g.offset)
+	if err == nil {
+		g.wrote = unix.TimespecToNsec(st.Mtim)
+	}
+	return err
+}
+
+// state is by what the generation is known again.
+func (g *generation) state() GenerationState {
+	return GenerationState{File: g.id, Head: g.head, Offset: g.offset, Before: g.before}
 }
 
 // holds returns nil if the file begins with head and has the bytes before just

@@ -3,6 +3,8 @@ package tail
 import (
 	"bytes"
 	"os"
+	"slices"
+	"time"
 )
 
 // original returns the generation that f is a copy of, as copytruncate or a
@@ -43,6 +45,35 @@ func (t *Tail) original(f *found, begin beginnings) *generation {
 		}
 	}
 	return nil
+}
+
+// goesOn makes a generation of what a file has behind the position in one that was
+// truncated before it was read: a copy that is found late, as its rest. It returns nil
+// if f is none.
+func (t *Tail) goesOn(f *found, now time.Time) *generation {
+	var g *generation
+	for _, o := range t.gens {
+		if o.truncated && o.offset >= headSize && f.size > o.offset && (g == nil || o.offset > g.offset) &&
+			holds(f.file, o.head, o.before, o.offset) == nil && bears(f.file, o.trail) {
+			g = o
+		}
+	}
+	if g == nil {
+		return nil
+	}
+	return t.restOf(g, f.id, f.path, f.take(), f.size, now)
+}
+
+// restOf numbers what a file has behind the position in another one, g, that ended.
+func (t *Tail) restOf(g *generation, id Identity, path string, file *os.File, size int64, now time.Time) *generation {
+	t.log.Warn().Str("file", path).Str("of", g.name).Int64("bytes", size-g.offset).Msg("copy of a log file found late, reading what only it has")
+	rest := &generation{
+		id: id, name: path, file: file, head: g.head, trail: slices.Clone(g.trail),
+		start: g.offset, startBefore: g.before, offset: g.offset, before: clone(g.before), size: size, grown: now,
+	}
+	t.number(rest)
+	g.truncated = false
+	return rest
 }
 
 // beginnings are generations that can be read, by the first bytes of their files. Of

@@ -20,6 +20,7 @@ type found struct {
 	live  bool  // the log's path itself
 	gone  bool  // no name leads to it any more
 	file  *os.File
+	err   error // why it can't be opened
 
 	packed bool
 	inside *packed // of a packed file, if it was looked into
@@ -55,12 +56,14 @@ func (f *found) take() *os.File {
 
 // survey is what a look at the directory saw.
 type survey struct {
-	files []*found
+	files  []*found
+	closed []*found // those that are not known and can't be opened
 	// live is why the log's path can't be read, rest why some other file can't.
 	live, rest error
-	// unsure says that it can't even be told which file the path names, hidden the
-	// same of some other path: what is not seen may be there.
+	// unsure says that it can't even be told which file the path names, unnamed why
+	// that is so of some path, and hidden that what is not seen may be there.
 	unsure, hidden bool
+	unnamed        error
 	left           []string // folders that rotated files went to and that are not there
 }
 
@@ -106,6 +109,10 @@ func (t *Tail) list(opened map[string]*found) (*survey, map[string]string, error
 		f, err := t.inspect(path, opened)
 		if err != nil {
 			s.blame(path == t.cfg.Path, err)
+			if f != nil {
+				f.err = err
+				s.closed = append(s.closed, f)
+			}
 			continue
 		}
 		key := f.id.key()
@@ -188,7 +195,9 @@ func (e *unsureError) Unwrap() error { return e.error }
 // it is the log itself.
 func (s *survey) blame(live bool, err error) {
 	var unsure *unsureError
-	s.hidden = s.hidden || errors.As(err, &unsure)
+	if errors.As(err, &unsure) {
+		s.hidden, s.unnamed = true, err
+	}
 	switch {
 	case live:
 		s.live, s.unsure = err, unsure != nil
@@ -201,7 +210,7 @@ func (s *survey) blame(live bool, err error) {
 // they have, whether they still hold what was read. changed says that the
 // current generation does not.
 func (t *Tail) look(now time.Time, changed bool) {
-	asked := changed || t.rescan
+	asked := changed || t.rescan || t.held
 	t.scanned, t.rescan = now, false
 	t.watch.ensure()
 	at, sure := t.folder()
@@ -267,10 +276,19 @@ func (t *Tail) learn(s *survey, gone []*generation, now time.Time) (again bool) 
 		t.started = true
 	}
 	unknown := t.recognise(s, now)
+	t.held = false
 	for _, g := range gone {
-		unknown = t.truncated(g, s, unknown, now)
+		f, err := t.continuation(s, g.state(), g.wrote)
+		if err != nil {
+			s.blame(false, err)
+			t.held = true
+			continue
+		}
+		unknown = t.truncated(g, f, unknown, now)
 	}
-	t.adopt(unknown, s, now)
+	if !t.held {
+		t.adopt(unknown, s, now)
+	}
 	t.letGo(now)
 	t.forget(now)
 	t.forgetFolders(s.left, now)
@@ -349,6 +367,7 @@ func (t *Tail) forget(now time.Time) {
 	for _, g := range t.gens {
 		superseded := t.byFile[g.id.key()] != g
 		gone := !g.lost && !g.missing.IsZero() && now.Sub(g.missing) >= forgetAfter
+		superseded = superseded && !(g.truncated && now.Sub(g.missing) < forgetAfter)
 		if g.ended && g.number < t.settled && (superseded || gone) {
 			if !superseded {
 				delete(t.byFile, g.id.key())

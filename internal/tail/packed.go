@@ -251,6 +251,9 @@ func (t *Tail) adoptPacked(f *found, s *survey, now time.Time) bool {
 		return false
 	}
 	f.size = p.length
+	if t.goesOn(&found{id: f.id, path: f.path, file: file, size: p.length}, now) != nil {
+		return true
+	}
 	t.number(&generation{id: f.id, name: f.path, file: file, size: p.length, grown: now})
 	return true
 }

@@ -25,8 +25,9 @@ func (t *Tail) current() (g *generation, later bool) {
 func (t *Tail) step(now time.Time) (moved bool) {
 	moved, err := t.advance(now)
 	if errors.Is(err, errChanged) {
+		t.held = true
 		t.look(now, true)
-		return true
+		return !t.held // else what tells what became of it can't be looked at
 	}
 	if err != nil || t.readErr != nil {
 		t.readErr = err
@@ -38,7 +39,7 @@ func (t *Tail) step(now time.Time) (moved bool) {
 func (t *Tail) advance(now time.Time) (bool, error) {
 	t.waiting = atWork
 	g, later := t.current()
-	if g == nil {
+	if g == nil || t.held {
 		t.pool.abandon()
 		t.waiting = atEnd
 		return false, nil

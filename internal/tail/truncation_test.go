@@ -1,0 +1,147 @@
+package tail
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// limited runs fn with at most n descriptors in the process, those that are open
+// included. It opens no fewer than it finds.
+func limited(t *testing.T, n uint64, fn func()) {
+	t.Helper()
+	var was unix.Rlimit
+	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &was))
+	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: was.Max}))
+	defer func() { must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &was)) }()
+	fn()
+}
+
+// That a copy can't be opened does not say that there is none. Its lines come
+// before those of the truncated file, so these wait.
+func TestCopyThatCannotBeOpenedIsWaitedForWhenTheLogIsTruncated(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 100))
+	running := handReader(t, f)
+	running.read()
+	f.write(numbered(100, 150))
+	f.copyFile(".1")
+	must(t, os.Chmod(f.path+".1", 0))
+	must(t, os.Truncate(f.path, 0))
+	f.write(numbered(150, 160))
+	unprivileged(t, func() {
+		running.read()
+		running.read()
+	})
+	same(t, split(running.text), split(numbered(0, 100)))
+	if err := running.problem.err; err == nil {
+		t.Error("nothing is said of what is waited for")
+	}
+	running.read() // with the right to
+	same(t, split(running.text), split(numbered(0, 160)))
+}
+
+// One that was there long before the truncation is no copy of what was just read.
+func TestOldFileThatCannotBeOpenedDoesNotHoldUpATruncatedLog(t *testing.T) {
+	f := newFolder(t)
+	f.append(f.path+".2", numbered(500, 1000))
+	must(t, os.Chtimes(f.path+".2", time.Time{}, time.Now().Add(-time.Hour)))
+	must(t, os.Chmod(f.path+".2", 0))
+	f.write(numbered(0, 100))
+	running := handReader(t, f)
+	unprivileged(t, func() {
+		running.read()
+		running.read()
+		must(t, os.Truncate(f.path, 0))
+		f.write(numbered(150, 160))
+		running.read()
+	})
+	same(t, split(running.text), split(numbered(0, 100)+numbered(150, 160)))
+}
+
+func TestCopytruncateAtTheDescriptorLimitLosesNothing(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 100))
+	running := handReader(t, f)
+	running.read()
+	f.write(numbered(100, 150))
+	f.copyFile(".1")
+	must(t, os.Truncate(f.path, 0))
+	f.write(numbered(150, 160))
+	var others []*os.File // the share of the logs is used up, others may still open files
+	for range 32 {
+		null, err := os.Open(os.DevNull)
+		must(t, err)
+		others = append(others, null)
+	}
+	limited(t, 48, running.read)
+	for _, null := range others {
+		must(t, null.Close())
+	}
+	running.read()
+	same(t, split(running.text), split(numbered(0, 160)))
+}
+
+// A person's copy beside that of copytruncate: the longer one has all.
+func TestRestIsReadFromTheLongestCopy(t *testing.T) {
+	for _, names := range [][2]string{{".1", ".2"}, {".2", ".1"}, {".7", ".old"}, {".old", ".7"}} {
+		t.Run(fmt.Sprintf("%s is longer than %s", names[1], names[0]), func(t *testing.T) {
+			f := newFolder(t)
+			f.write(numbered(0, 100))
+			running := handReader(t, f)
+			running.read()
+			f.write(numbered(100, 150))
+			f.copyFile(names[0])
+			running.look(time.Now(), false)
+			f.write(numbered(150, 200))
+			f.copyFile(names[1])
+			must(t, os.Truncate(f.path, 0))
+			f.write(numbered(200, 210))
+			running.read()
+			same(t, split(running.text), split(numbered(0, 210)))
+		})
+	}
+}
+
+// The rest is only inside a compressed file, which is found to hold it when other
+// lines were read already: late, but neither lost nor with all before it again.
+func TestRestThatOnlyACompressedCopyHasIsRead(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 100))
+	running := handReader(t, f)
+	running.read()
+	f.write(numbered(100, 110))
+	f.copyFile(".1")
+	must(t, os.Truncate(f.path, 0))
+	f.write(numbered(110, 120))
+	must(t, os.Rename(f.path+".1", f.dir+"/elsewhere"))
+	running.read()
+	must(t, os.Rename(f.dir+"/elsewhere", f.path+".1"))
+	f.pack(".1", ".gz")
+	eventually(t, "the rest", func() bool {
+		running.read()
+		return len(split(running.text)) >= 120
+	})
+	same(t, split(running.text), split(numbered(0, 100)+numbered(110, 120)+numbered(100, 110)))
+}
+
+func TestRestInACopyThatTurnsUpLateIsRead(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 100))
+	running := handReader(t, f)
+	running.read()
+	f.write(numbered(100, 110))
+	f.copyFile(".1")
+	must(t, os.Truncate(f.path, 0))
+	f.write(numbered(110, 120))
+	must(t, os.Rename(f.path+".1", f.dir+"/elsewhere"))
+	running.read()
+	must(t, os.Rename(f.dir+"/elsewhere", f.path+".1"))
+	running.read()
+	same(t, split(running.text), split(numbered(0, 100)+numbered(110, 120)+numbered(100, 110)))
+	state := running.State(running.last)
+	f.nothing(&state)
+}
