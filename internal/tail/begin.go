@@ -25,7 +25,7 @@ func (t *Tail) begin(s *survey, now time.Time) bool {
 // leaveOutPacked takes the packed files for known that nobody has looked into:
 // they were there before the log was read for the first time.
 func (t *Tail) leaveOutPacked(s *survey, now time.Time) {
-	for _, f := range s.files {
+	for _, f := range slices.Concat(s.files, s.closed) {
 		if f.packed && t.byFile[f.id.key()] == nil {
 			t.leaveOut(f, now)
 		}
@@ -92,6 +92,11 @@ func (t *Tail) fromEnd(s *survey, now time.Time) bool {
 			buf = append(buf[:0], g.before...)
 		}
 		t.number(g)
+	}
+	for _, f := range s.closed {
+		if !f.live {
+			t.leaveOut(f, now) // nobody asks for what is in it
+		}
 	}
 	// The live file has to have the last number.
 	for i, g := range t.gens {

@@ -133,6 +133,7 @@ type Tail struct {
 	scanned  time.Time // when the directory was last looked at
 	rescan   bool      // it has to be looked at before the next read
 	late     bool      // a rotated file was written
+	full     bool      // some files could not be opened for want of descriptors
 	held     bool      // a file was truncated, and what may be its copy can't be opened
 	empty    bool      // there is a rotated file with nothing in it
 	unsure   bool      // there is a packed file that nobody has looked into

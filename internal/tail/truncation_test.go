@@ -5,20 +5,7 @@ import (
 	"os"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
-
-// limited runs fn with at most n descriptors in the process, those that are open
-// included. It opens no fewer than it finds.
-func limited(t *testing.T, n uint64, fn func()) {
-	t.Helper()
-	var was unix.Rlimit
-	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &was))
-	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: was.Max}))
-	defer func() { must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &was)) }()
-	fn()
-}
 
 // That a copy can't be opened does not say that there is none. Its lines come
 // before those of the truncated file, so these wait.
