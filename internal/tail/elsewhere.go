@@ -42,8 +42,9 @@ func (t *Tail) candidates(s *survey) ([]string, error) {
 			s.blame(false, err)
 		}
 		for _, name := range names {
-			if name == t.base || isRotated(t.base, name) {
-				paths = append(paths, filepath.Join(dir, name))
+			path := filepath.Join(dir, name)
+			if isRotated(t.base, name) || name == t.base && t.ours(path) {
+				paths = append(paths, path)
 			}
 		}
 	}
@@ -69,9 +70,20 @@ func readNames(dir string) ([]string, error) {
 	return d.Readdirnames(-1)
 }
 
+// ours tells whether the file at a path is one of the log's, whatever its name.
+func (t *Tail) ours(path string) bool {
+	id, _, err := identifyPath(path)
+	if err != nil {
+		return false
+	}
+	return t.byFile[id.key()] != nil || !t.started && t.cfg.State != nil &&
+		slices.ContainsFunc(t.cfg.State.Generations, func(g GenerationState) bool { return g.File.key() == id.key() })
+}
+
 // wentTo finds out where a file went that has left the folder, and remembers the
-// folder: where one rotated file goes, others go too (logrotate's olddir).
-func (t *Tail) wentTo(g *generation) {
+// folder: where one rotated file goes, others go too (logrotate's olddir). Not so the
+// folder of another log of the same name.
+func (t *Tail) wentTo(g *generation, now time.Time) {
 	path := pathOf(g.file)
 	if path == "" || path == g.name {
 		return
@@ -82,12 +94,40 @@ func (t *Tail) wentTo(g *generation) {
 	if dir == t.dir || slices.Contains(t.folders, dir) || len(t.folders) == maxFolders || name != t.base && !isRotated(t.base, name) {
 		return
 	}
-	if _, err := readNames(dir); err != nil {
+	names, err := readNames(dir)
+	if err != nil {
 		t.log.Warn().Err(err).Str("folder", dir).Msg("log file went to a folder that can't be listed, what goes there while nothing reads it will not be found")
 		return
 	}
+	if slices.Contains(names, t.base) && !t.ours(filepath.Join(dir, t.base)) {
+		t.log.Warn().Str("folder", dir).Msg("log file went to the folder of another log of its name, not looking for others there")
+		return
+	}
 	t.folders = append(t.folders, dir)
-	t.log.Info().Str("folder", dir).Msg("rotated log files go to another folder, looking there too")
+	old := t.leaveOutOld(dir, names, g, now)
+	t.log.Info().Str("folder", dir).Int("left_out", old).Msg("rotated log files go to another folder, looking there too")
+}
+
+// leaveOutOld leaves out what was in a folder before the first file of ours that went
+// there, by the time of last writing: archives from before the log was read for the
+// first time.
+func (t *Tail) leaveOutOld(dir string, names []string, first *generation, now time.Time) (n int) {
+	_, st, err := identify(first.file)
+	if err != nil {
+		return 0
+	}
+	for _, name := range names {
+		f := &found{path: filepath.Join(dir, name)}
+		id, of, err := identifyPath(f.path)
+		if !isRotated(t.base, name) || err != nil || regular(of) != nil || t.byFile[id.key()] != nil ||
+			unix.TimespecToNsec(of.Mtim) >= unix.TimespecToNsec(st.Mtim) {
+			continue
+		}
+		f.id, f.size = id, of.Size
+		t.leaveOut(f, now)
+		n++
+	}
+	return n
 }
 
 // forgetFolders drops folders that have not been there for a while.

@@ -190,3 +190,61 @@ func TestFolderThatHasGoneIsForgotten(t *testing.T) {
 		t.Errorf("folders: got %v, want none: it went an hour ago", again.folders)
 	}
 }
+
+func TestArchivesInTheFolderThatRotatedFilesGoToAreLeftOut(t *testing.T) {
+	for _, from := range []From{Beginning, End} {
+		t.Run(string(from), func(t *testing.T) {
+			f := newFolder(t)
+			old := filepath.Join(f.dir, "old")
+			must(t, os.Mkdir(old, 0o700))
+			archive := &folder{t: t, dir: old, path: filepath.Join(old, "events.log")}
+			for i, suffix := range []string{"-20250101", "-20250102"} {
+				archive.append(archive.path+suffix, numbered(5000+100*i, 5100+100*i))
+				must(t, os.Chtimes(archive.path+suffix, time.Time{}, time.Now().Add(-300*24*time.Hour)))
+			}
+			archive.pack("-20250102", ".gz")
+			f.write(numbered(0, 100))
+			running := handReader(t, f)
+			running.cfg.From = from
+			running.read()
+			f.write(numbered(100, 110))
+			must(t, os.Rename(f.path, archive.path+"-20261122"))
+			f.write(numbered(110, 120))
+			running.read()
+			archive.append(archive.path+"-20261123", numbered(120, 130)) // two rotations between two looks
+			running.read()
+			running.copies(2)
+			begin := 0
+			if from == End {
+				begin = 100
+			}
+			same(t, split(running.text), split(numbered(begin, 130)))
+			state := running.State(running.last)
+			f.nothing(&state)
+		})
+	}
+}
+
+func TestLogMovedIntoTheFolderOfAnotherLogOfItsName(t *testing.T) {
+	f := newFolder(t)
+	logs := make(map[string]*folder)
+	for _, name := range []string{"a", "b"} {
+		dir := filepath.Join(f.dir, name)
+		must(t, os.Mkdir(dir, 0o700))
+		logs[name] = &folder{t: t, dir: dir, path: filepath.Join(dir, "access.log")}
+	}
+	a, b := logs["a"], logs["b"]
+	a.write(numbered(0, 10))
+	b.write(numbered(5000, 5010))
+	running := handReader(t, a)
+	running.read()
+	must(t, os.Rename(a.path, b.path+".saved1"))
+	a.write(numbered(10, 20))
+	running.read()
+	b.write(numbered(5010, 5020))
+	b.rotate(".1")
+	b.write(numbered(5020, 5030))
+	a.write(numbered(20, 30))
+	running.read()
+	same(t, split(running.text), split(numbered(0, 30)))
+}

@@ -144,7 +144,7 @@ func (t *Tail) recognise(s *survey, now time.Time) (unknown []*found) {
 			t.counts.rotated[t.howRotated(g, seen[g])].Add(1)
 		}
 		if !seen[g] && !g.ended {
-			t.wentTo(g)
+			t.wentTo(g, now)
 		}
 	}
 	return unknown
