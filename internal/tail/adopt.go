@@ -18,6 +18,17 @@ func (t *Tail) number(g *generation) {
 	t.byFile[g.id.key()] = g
 }
 
+// numberCopy makes a file known that is not read, by its identity and its content.
+func (t *Tail) numberCopy(f *found, now time.Time) {
+	g := &generation{id: f.id, name: f.path, copied: true, ended: true, offset: f.size, grown: now, checked: f.mtime, checkedSize: f.size}
+	if f.open() == nil {
+		if head, before, err := surroundings(f.file, f.size); err == nil {
+			g.head, g.before = head, before
+		}
+	}
+	t.number(g)
+}
+
 // adopt makes generations of unknown files: the oldest first, the live one last.
 func (t *Tail) adopt(unknown []*found, s *survey, now time.Time) {
 	sortOldestFirst(unknown)
@@ -49,7 +60,7 @@ func (t *Tail) adopt(unknown []*found, s *survey, now time.Time) {
 		if !f.live {
 			if g := t.original(f, begin); g != nil {
 				t.log.Info().Str("file", f.path).Str("of", g.name).Msg("copy of a log file found, not read")
-				t.number(&generation{id: f.id, name: f.path, copied: true, ended: true, offset: f.size, grown: now})
+				t.numberCopy(f, now)
 				continue
 			}
 			if t.overtaken() {
@@ -127,7 +138,7 @@ func (t *Tail) continuation(s *survey, g GenerationState, wrote int64) (best *fo
 	}
 	may := func(f *found) bool {
 		old := t.byFile[f.id.key()]
-		return f.id.key() != g.File.key() && (old == nil || old.copied) && // else it was read already
+		return f.id.key() != g.File.key() && (old == nil || old.copied || s.moved[old]) && // else it was read already
 			(!f.packed || f.inside != nil && !t.started)
 	}
 	for _, f := range s.files {
@@ -174,27 +185,39 @@ func (f *found) length() int64 {
 // the positions they had. Else it ends. The file itself begins anew. It returns the
 // files that are still unknown.
 func (t *Tail) truncated(g *generation, f *found, unknown []*found, now time.Time) []*found {
-	t.counts.truncated.Add(1)
 	fresh := &generation{id: g.id, name: g.name, file: g.file, live: g.live, grown: now}
+	latest := t.byFile[g.id.key()] == g
+	how := truncated
 	event := t.log.Info()
 	if f != nil {
-		t.counts.rotated[copied].Add(1)
+		how = copied
 		event = event.Str("rest", f.path).Int64("rest_bytes", f.size-g.offset)
 		unknown = slices.DeleteFunc(unknown, func(u *found) bool { return u == f })
 	} else {
-		t.counts.rotated[truncated].Add(1)
-		if lost := max(g.size, g.seen) - g.offset; lost > 0 {
+		end := max(g.size, g.seen)
+		if g.limit > 0 {
+			end = g.limit
+		}
+		if lost := end - g.offset; lost > 0 {
 			t.counts.abandoned.Add(lost)
 			event = t.log.Warn().Int64("lost_bytes", lost)
 		}
 	}
 	event.Str("file", g.name).Int64("offset", g.offset).Msg("log file was truncated, reading it from its beginning")
+	if latest {
+		t.counts.truncated.Add(1)
+		t.counts.rotated[how].Add(1)
+	} else {
+		g.close() // what follows it in this file has a descriptor of its own
+	}
 	g.live, g.wasLive, g.file, g.ended, g.truncated = false, false, nil, f == nil, f == nil
 	if f != nil {
 		g.id, g.name, g.real, g.file, g.size, g.grown = f.id, f.path, "", f.take(), f.size, now
 		t.byFile[g.id.key()] = g
 	}
-	t.number(fresh)
+	if latest {
+		t.number(fresh)
+	}
 	return unknown
 }
 

@@ -44,9 +44,11 @@ type generation struct {
 	endedAt     time.Time  // when, if the file was kept open then
 	copy        string     // key of the packed file that holds this one, "" if none is known
 	copied      bool       // holds what another generation holds: never read
-	truncated   bool       // before its rest was read, and no copy was found
-	lost        bool       // the rest could not be found at a start
-	missing     time.Time  // since when no name in the directory leads to it; zero if one does
+	checked     int64      // the file's time, in nanoseconds, when it held what was read, and its size then
+	checkedSize int64
+	truncated   bool      // before its rest was read, and no copy was found
+	lost        bool      // the rest could not be found at a start
+	missing     time.Time // since when no name in the directory leads to it; zero if one does
 }
 
 // errChanged says that the bytes read before are not there any more: the file
@@ -84,6 +86,23 @@ func (g *generation) look(now time.Time) error {
 		g.wrote = unix.TimespecToNsec(st.Mtim)
 	}
 	return err
+}
+
+// mayDiffer tells whether the file of a generation that has ended, or of a copy,
+// may hold something else by now. An inode without a handle proves nothing: it may
+// have been given away.
+func (g *generation) mayDiffer(f *found) bool {
+	switch {
+	case f.packed && !g.copied:
+		return false
+	case g.copied && f.live:
+		return true // lines that nobody has read come there
+	case g.id.Handle == "" && len(g.head) > 0 && f.mtime != g.checked:
+		return true
+	case g.copied && len(g.head) == 0:
+		return f.size < g.offset
+	}
+	return f.size != g.offset && (!g.copied || f.size != g.checkedSize)
 }
 
 // state is by what the generation is known again.

@@ -79,7 +79,8 @@ func (t *Tail) learn(s *survey, gone []*generation, now time.Time) (again bool) 
 	}
 	unknown := t.recognise(s, now)
 	t.held = false
-	for _, g := range gone {
+	s.moved = make(map[*generation]bool)
+	for _, g := range gone { // of two in one file both go on in the same copy
 		f, err := t.continuation(s, g.state(), g.wrote)
 		if err != nil {
 			s.blame(false, err)
@@ -87,6 +88,7 @@ func (t *Tail) learn(s *survey, gone []*generation, now time.Time) (again bool) 
 			continue
 		}
 		unknown = t.truncated(g, f, unknown, now)
+		s.moved[g] = f != nil
 	}
 	if !t.held {
 		t.adopt(unknown, s, now)
@@ -114,16 +116,21 @@ func (t *Tail) recognise(s *survey, now time.Time) (unknown []*found) {
 		seen[g] = true
 		g.name = f.path
 		g.live = g.live || f.live && !g.ended && g.limit == 0
-		if !g.ended || g.copied && f.size >= g.offset || f.size == g.offset || f.packed && !g.copied {
+		if !g.ended || !g.mayDiffer(f) {
 			continue
 		}
 		if err := f.open(); err != nil {
 			s.blame(f.live, err)
 			continue
 		}
-		if g.copied || holds(f.file, g.head, g.before, g.offset) != nil {
+		unheard := g.copied && len(g.head) == 0 && (f.live || f.size < g.offset)
+		if unheard || holds(f.file, g.head, g.before, g.offset) != nil {
 			unknown = append(unknown, f)
 			continue
+		}
+		g.checked, g.checkedSize = f.mtime, f.size
+		if f.size == g.offset || g.copied && !f.live {
+			continue // a copy may be in the making
 		}
 		// A writer that had it open all the time, or opened it again.
 		t.log.Warn().Str("file", f.path).Int64("bytes", f.size-g.offset).Msg("finished log file got more lines, reading them now")

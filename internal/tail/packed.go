@@ -258,8 +258,13 @@ func (t *Tail) adoptPacked(f *found, s *survey, now time.Time) bool {
 	return true
 }
 
-// leaveOut makes a file known that is not read.
+// leaveOut makes a file known that is not read. Its content is not remembered where
+// its identity does: there may be thousands.
 func (t *Tail) leaveOut(f *found, now time.Time) {
+	if f.id.Handle == "" {
+		t.numberCopy(f, now)
+		return
+	}
 	t.number(&generation{id: f.id, name: f.path, copied: true, ended: true, offset: f.size, grown: now})
 }
 

@@ -129,7 +129,9 @@ func (t *Tail) State(m Mark) State {
 		case g.copied && !latest:
 			continue
 		case g.copied:
-			gs.Copy, gs.Done, gs.Head = true, true, nil
+			if gs.Copy, gs.Done = true, true; len(g.head) > 0 {
+				gs.Offset, gs.Before = g.offset, slices.Clone(g.before)
+			}
 		case g.number < m.Generation,
 			g.number == m.Generation && g.ended && m.Offset >= g.offset,
 			g.ended && g.offset == g.start: // nothing was in it

@@ -195,6 +195,71 @@ func TestFileIsKnownAgainWithoutHandles(t *testing.T) {
 	f.read(s, numbered(100, 110))
 }
 
+// Where there are no handles a new log may have the inode of a copy that was deleted
+// while we were down. The log's own path is never a copy, whatever a state says.
+func TestNewLogWithTheInodeOfACopyIsRead(t *testing.T) {
+	for _, size := range []int{1, 200} {
+		f := newFolder(t)
+		f.write(numbered(0, 100))
+		running := handReader(t, f)
+		running.read()
+		f.copyFile(".1")
+		running.read()
+		s := running.State(running.last)
+		must(t, os.Remove(f.path+".1"))
+		must(t, os.Remove(f.path))
+		f.write(numbered(1000, 1000+size))
+		id, _, err := identifyPath(f.path)
+		must(t, err)
+		for i := range s.Generations {
+			if g := &s.Generations[i]; g.Copy {
+				g.File = id
+			}
+		}
+		f.nothing(f.read(&s, numbered(1000, 1000+size)))
+	}
+}
+
+func TestCopyThatTakesTheLogsPlaceIsReadOn(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 100))
+	running := handReader(t, f)
+	running.read()
+	f.copyFile(".1")
+	running.read()
+	must(t, os.Remove(f.path))
+	f.rename(".1", "")
+	running.read()
+	f.write(numbered(100, 110))
+	running.read()
+	running.read()
+	same(t, split(running.text), split(numbered(0, 110)))
+}
+
+func TestInodeWithoutHandleProvesNothing(t *testing.T) {
+	handle := Identity{Inode: 1, Handle: "1-00"}
+	for _, c := range []struct {
+		name string
+		g    generation
+		f    found
+		want bool
+	}{
+		{"a handle does", generation{id: handle, offset: 10, head: make([]byte, 10)}, found{size: 10, mtime: 2}, false},
+		{"it may have grown", generation{id: handle, offset: 10, head: make([]byte, 10)}, found{size: 11}, true},
+		{"an inode does not", generation{offset: 10, head: make([]byte, 10)}, found{size: 10, mtime: 2}, true},
+		{"an inode and the time when it was looked at do", generation{offset: 10, head: make([]byte, 10), checked: 2}, found{size: 10, mtime: 2}, false},
+		{"a copy that has the size of then is one", generation{id: handle, copied: true, offset: 10, head: make([]byte, 10), checkedSize: 12}, found{size: 12}, false},
+		{"a copy that has grown may be another file", generation{id: handle, copied: true, offset: 10, head: make([]byte, 10), checkedSize: 12}, found{size: 13}, true},
+		{"the log is no copy", generation{id: handle, copied: true, offset: 10}, found{size: 10, live: true}, true},
+		{"a copy of an older state is believed", generation{copied: true}, found{size: 10}, false},
+		{"what is unpacked is not compared with the packed file", generation{id: handle, offset: 10}, found{size: 5, packed: true}, false},
+	} {
+		if got := c.g.mayDiffer(&c.f); got != c.want {
+			t.Errorf("%s: mayDiffer is %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
 func TestTruncationWhileDownIsNoticed(t *testing.T) {
 	for name, after := range map[string]string{
 		"shorter": numbered(100, 110),

@@ -64,7 +64,8 @@ type survey struct {
 	// that is so of some path, and hidden that what is not seen may be there.
 	unsure, hidden bool
 	unnamed        error
-	left           []string // folders that rotated files went to and that are not there
+	moved          map[*generation]bool // those whose rest was found in a copy in this look
+	left           []string             // folders that rotated files went to and that are not there
 }
 
 func (s *survey) close() {

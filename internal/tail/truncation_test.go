@@ -132,3 +132,32 @@ func TestRestInACopyThatTurnsUpLateIsRead(t *testing.T) {
 	state := running.State(running.last)
 	f.nothing(&state)
 }
+
+// After a restart one file can have two generations that were not read, an older
+// file's lines between them. Both go on in the copy, and the file begins anew once.
+func TestTwoGenerationsInATruncatedFileAreReadOnce(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(10, 110))
+	running := handReader(t, f)
+	running.look(time.Now(), false)
+	running.step(time.Now())
+	begin := running.pending.Mark(0, nil)
+	running.take()
+	running.read()
+	f.append(f.path+".5", numbered(0, 10)) // found late
+	must(t, os.Chtimes(f.path+".5", time.Time{}, time.Now().Add(-time.Hour)))
+	running.read()
+	state := running.State(begin)
+	again := handReader(t, f)
+	again.cfg.State, again.nextNumber = &state, state.Next
+	again.look(time.Now(), false)
+	f.write(numbered(110, 120))
+	f.copyFile(".1")
+	must(t, os.Truncate(f.path, 0))
+	f.write(numbered(120, 130))
+	again.read()
+	same(t, split(again.text), split(numbered(10, 110)+numbered(0, 10)+numbered(110, 130)))
+	if n := again.counts.truncated.Load(); n != 1 {
+		t.Errorf("truncations: got %d, want 1", n)
+	}
+}
