@@ -54,7 +54,12 @@ func (t *Tail) lookIntoPacked(s *survey) {
 	}
 	for _, f := range s.files {
 		if f.packed && !known[f.id.key()] && f.file != nil {
-			f.inside = lookInto(t.ctx, f.file, f.size, offsets)
+			in := t.inspected[f.id.key()]
+			if in == nil || in.size != f.size { // else the look before this one came to nothing
+				in = &inspection{key: f.id.key(), size: f.size, inside: lookInto(t.ctx, f.file, f.size, offsets)}
+				t.inspected[in.key] = in
+			}
+			f.inside = in.inside
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 func (t *Tail) look(now time.Time, changed bool) {
 	asked := changed || t.rescan || t.held
 	t.scanned, t.rescan = now, false
+	t.takeInspection()
 	t.watch.ensure()
 	at, sure := t.folder()
 	if !asked && sure && t.unchanged(at) {
@@ -96,6 +97,7 @@ func (t *Tail) learn(s *survey, gone []*generation, now time.Time) (again bool) 
 	t.letGo(now)
 	t.forget(now)
 	t.forgetFolders(s.left, now)
+	t.dropInspected(s)
 	t.measure(now)
 	return false
 }

@@ -52,6 +52,7 @@ type packed struct {
 	head   []byte
 	last   []byte           // the bytes before the end
 	sums   map[int64]uint64 // of the bytes before some offsets, and before the end
+	grid   []Crumb          // at places all over
 	err    error            // why it can't be unpacked
 }
 
@@ -114,12 +115,23 @@ func lookInto(ctx context.Context, f *os.File, size int64, offsets []int64) *pac
 		for ; i < len(offsets) && offsets[i] <= p.length+int64(len(b)); i++ {
 			p.sums[offsets[i]] = sum(lastOf(p.last, b[:offsets[i]-p.length]))
 		}
+		for at := nextOfGrid(p.length); at <= p.length+int64(len(b)); at = nextOfGrid(at) {
+			p.grid = append(p.grid, Crumb{at, sum(lastOf(p.last, b[:at-p.length]))})
+		}
 		p.last = lastOf(p.last, b)
 		p.length += int64(len(b))
 		return nil
 	})
 	p.sums[p.length] = sum(p.last)
 	return p
+}
+
+// nextOfGrid is the next place at which what is packed is compared with a file.
+func nextOfGrid(at int64) int64 {
+	if at < 64<<10 {
+		return (at>>10 + 1) << 10
+	}
+	return (at>>16 + 1) << 16
 }
 
 // lastOf is a new copy of the last bytes of a followed by b, frontierSize at most.
@@ -166,141 +178,4 @@ func unpacked(ctx context.Context, f *os.File, folder string) (*os.File, error) 
 		return nil, err
 	}
 	return os.Open(fmt.Sprintf("/proc/self/fd/%d", w.Fd()))
-}
-
-// inspection is a look into a packed file that goes on beside the reading.
-type inspection struct {
-	key  string
-	size int64
-	done chan *packed
-}
-
-// lookedInto returns what is inside a packed file, nil as long as that is not
-// known. One file is looked into at a time.
-func (t *Tail) lookedInto(f *found, now time.Time) *packed {
-	if f.inside != nil {
-		return f.inside
-	}
-	if in := t.inspection; in != nil {
-		select {
-		case p := <-in.done:
-			t.inspection = nil
-			if in.key == f.id.key() && in.size == f.size {
-				return p
-			}
-		default:
-			return nil
-		}
-	}
-	if !complete(f.file, now) {
-		return nil
-	}
-	dup, err := duplicate(f.file)
-	if err != nil {
-		return nil
-	}
-	in := &inspection{key: f.id.key(), size: f.size, done: make(chan *packed, 1)}
-	offsets := t.offsets()
-	t.inspection = in
-	t.beside.Go(func() {
-		defer dup.Close()
-		in.done <- lookInto(t.ctx, dup, in.size, offsets)
-	})
-	return nil
-}
-
-// offsets are those at which generations have ended, as far as reading goes.
-func (t *Tail) offsets() []int64 {
-	var all []int64
-	for _, g := range t.gens {
-		all = append(all, g.offset)
-		for _, c := range g.trail {
-			all = append(all, c.Offset)
-		}
-	}
-	return all
-}
-
-// adoptPacked deals with a packed file that is not known: it is a copy of a
-// generation, or one that nobody has read. It reports whether it is one to read.
-func (t *Tail) adoptPacked(f *found, s *survey, now time.Time) bool {
-	p := t.lookedInto(f, now)
-	if p == nil || p.err != nil && t.ctx.Err() != nil {
-		t.unsure = true
-		return false
-	}
-	if p.err == nil && p.length == 0 {
-		t.leaveOut(f, now) // nothing to read, and the beginning of each
-		return false
-	}
-	if p.err != nil {
-		t.log.Warn().Err(p.err).Str("file", f.path).Msg("compressed log file can't be read, it is left out")
-		t.leaveOut(f, now)
-		return false
-	}
-	if g := t.inside(p, s); g != nil {
-		t.log.Info().Str("file", f.path).Str("of", g.name).Msg("compressed copy of a log file found, not read")
-		g.copy = f.id.key()
-		t.leaveOut(f, now)
-		return false
-	}
-	file, err := unpacked(t.ctx, f.file, t.cfg.Folder)
-	if err != nil {
-		s.blame(false, err)
-		t.unsure = true
-		return false
-	}
-	f.size = p.length
-	if t.goesOn(&found{id: f.id, path: f.path, file: file, size: p.length}, now) != nil {
-		return true
-	}
-	t.number(&generation{id: f.id, name: f.path, file: file, size: p.length, grown: now})
-	return true
-}
-
-// leaveOut makes a file known that is not read. Its content is not remembered where
-// its identity does: there may be thousands.
-func (t *Tail) leaveOut(f *found, now time.Time) {
-	if f.id.Handle == "" {
-		t.numberCopy(f, now)
-		return
-	}
-	t.number(&generation{id: f.id, name: f.path, copied: true, ended: true, offset: f.size, grown: now})
-}
-
-// inside returns the generation that a packed file holds. Each has one such file,
-// as long as that is there: two files of the same few bytes are two.
-func (t *Tail) inside(p *packed, s *survey) *generation {
-	for _, g := range t.gens {
-		switch {
-		case g.copied, g.copy != "" && s.has(g.copy):
-		case g.file != nil:
-			// Of a few bytes many files are the beginning.
-			few := p.length < headSize && (g.live || p.length != g.size)
-			if !few && p.length <= max(g.size, g.offset) && p.bears(g.trail) && holds(g.file, p.head, p.last, p.length) == nil {
-				if g.offset == 0 {
-					g.head = clone(p.head) // as for a plain copy
-				}
-				return g
-			}
-		case p.length == g.offset && p.has(g.head, g.before, g.offset) && p.bears(g.trail), p.endsBefore(g):
-			return g
-		}
-	}
-	return nil
-}
-
-// endsBefore tells whether a packed file holds the beginning of a generation that
-// went on after it was packed.
-func (p *packed) endsBefore(g *generation) bool {
-	if p.err != nil || p.length >= g.offset || len(g.head) < headSize || !bytes.HasPrefix(p.head, g.head) || !p.bears(g.trail) {
-		return false
-	}
-	asked := slices.DeleteFunc(upTo(g.trail, p.length), func(c Crumb) bool { _, known := p.sums[c.Offset]; return !known })
-	return proven(asked, p.length)
-}
-
-// has tells whether a file was seen.
-func (s *survey) has(key string) bool {
-	return slices.ContainsFunc(s.files, func(f *found) bool { return f.id.key() == key })
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -296,4 +298,144 @@ func TestCompressedFileThatIsTheShortBeginningOfAnotherOneIsRead(t *testing.T) {
 	f.pack(".1", ".gz")
 	f.write(numbered(10, 20))
 	f.nothing(f.read(s, numbered(0, 10)+"service started\n"+numbered(10, 20)))
+}
+
+// What is being looked into goes away: the files that are kept open for its sake are
+// let go all the same.
+func TestLookIntoAFileThatHasGoneKeepsNothingOpen(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 100))
+	running := handReader(t, f)
+	running.read()
+	f.rotate(".1")
+	f.write(numbered(100, 110))
+	running.read()
+	f.pack(".1", ".gz")
+	running.look(time.Now(), false) // begins to look into it
+	must(t, os.Rename(f.path+".1.gz", filepath.Join(t.TempDir(), "archive.gz")))
+	for i := range 30 {
+		f.rotate(fmt.Sprintf(".a%d", i))
+		f.write(numbered(110+10*i, 120+10*i))
+		running.read()
+		must(t, os.Remove(f.path+fmt.Sprintf(".a%d", i)))
+	}
+	later := time.Now()
+	eventually(t, "all files that were read are closed", func() bool {
+		later = later.Add(time.Hour)
+		running.look(later, false)
+		return !slices.ContainsFunc(running.gens, func(g *generation) bool { return g.ended && g.file != nil })
+	})
+	if len(running.inspected) > 0 {
+		t.Errorf("%d files that have gone are remembered as looked into", len(running.inspected))
+	}
+	same(t, split(running.text), split(numbered(0, 410)))
+}
+
+// A State must not wait for gigabytes to be unpacked, nor the reading.
+func TestUnreadCompressedFileIsUnpackedBesideTheReading(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 10))
+	running := handReader(t, f)
+	running.read()
+	f.append(f.path+".1", numbered(500, 600))
+	f.pack(".1", ".gz")
+	eventually(t, "the look into it", func() bool {
+		running.read()
+		return len(running.inspected) == 1
+	})
+	if running.inspection == nil || len(running.gens) != 1 {
+		t.Errorf("got %d generations right after the look into a file, and its unpacking under way: %v; want 1 and true",
+			len(running.gens), running.inspection != nil)
+	}
+	f.write(numbered(10, 20))
+	eventually(t, "its lines", func() bool {
+		running.read()
+		return len(split(running.text)) == 120
+	})
+	same(t, split(running.text), split(numbered(0, 20)+numbered(500, 600)))
+}
+
+// A full disk: it is not written again and again.
+func TestFileThatCannotBeUnpackedIsLeftAloneForAWhile(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 10))
+	running := handReader(t, f)
+	running.cfg.Folder = filepath.Join(f.dir, "missing")
+	running.read()
+	f.append(f.path+".1", numbered(500, 600))
+	f.pack(".1", ".gz")
+	failed := func() *inspection {
+		for _, in := range running.inspected {
+			if in.err != nil {
+				return in
+			}
+		}
+		return nil
+	}
+	eventually(t, "a try", func() bool {
+		running.read()
+		return failed() != nil
+	})
+	must(t, os.Mkdir(running.cfg.Folder, 0o700))
+	first := failed()
+	running.look(first.at.Add(unpackAgain-time.Second), false)
+	if running.inspection != nil || running.restErr == nil {
+		t.Errorf("tried again at once; it is said: %v", running.restErr)
+	}
+	running.look(first.at.Add(unpackAgain), false)
+	eventually(t, "its lines", func() bool {
+		running.read()
+		return len(split(running.text)) == 110
+	})
+}
+
+// The position's file has gone, and what may be in its place can't be opened: each
+// look comes to nothing, and does not unpack all there is to come to that.
+func TestCompressedFilesAreLookedIntoOnceWhileAPositionIsMissing(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 10))
+	s := f.read(nil, numbered(0, 10))
+	must(t, os.Remove(f.path))
+	f.append(f.path+".2", numbered(500, 600))
+	f.pack(".2", ".gz")
+	f.append(f.path+".1", "not ours\n")
+	must(t, os.Chmod(f.path+".1", 0))
+	f.write(numbered(20, 30))
+	running := handReader(t, f)
+	running.cfg.State, running.nextNumber = s, s.Next
+	var looked []*inspection
+	unprivileged(t, func() {
+		for range 4 {
+			running.read()
+			for _, in := range running.inspected {
+				looked = append(looked, in)
+			}
+		}
+	})
+	if running.started || len(looked) != 4 || len(slices.Compact(looked)) != 1 {
+		t.Errorf("looks at the inside in 4 looks at the folder: got %d (started: %v), want one that is kept", len(slices.Compact(looked)), running.started)
+	}
+}
+
+// As for plain files: the same header, footer and length make none a copy.
+func TestCompressedFilesOfTheSameHeaderAndFooterAreAllRead(t *testing.T) {
+	job := func(i int) string {
+		return banner + numbered(i*100, i*100+100) + strings.Repeat("-", 599) + "\n"
+	}
+	f := newFolder(t)
+	f.write("x\n")
+	s := f.read(nil, "x\n")
+	want := ""
+	for i := range 3 {
+		f.rotate(fmt.Sprintf("-2026010%d", i))
+		if i == 2 {
+			f.pack("-20260102", ".gz")
+		}
+		f.write(job(i))
+		want += job(i)
+	}
+	f.rotate("-20260103")
+	f.pack("-20260103", ".gz")
+	f.write("y\n")
+	f.nothing(f.read(s, want+"y\n"))
 }

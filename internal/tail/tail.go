@@ -155,7 +155,8 @@ type Tail struct {
 
 	ctx        context.Context // Run's
 	inspection *inspection     // of a packed file, under way
-	beside     sync.WaitGroup  // goroutines of inspections
+	inspected  map[string]*inspection
+	beside     sync.WaitGroup // goroutines of inspections
 
 	// What is wrong, most telling first, and what was said of it.
 	dirErr, liveErr, readErr, restErr error
@@ -218,9 +219,9 @@ func New(cfg Config) (*Tail, error) {
 		log:    cfg.Log.With().Str("path", cfg.Path).Logger(),
 		pool:   newClaim(cfg.Memory, cfg.buffer+frontierSize),
 		blocks: make(chan *Block, 4),
-		byFile: make(map[string]*generation),
-		ctx:    context.Background(),
-		small:  shared, // most of many logs have little to read
+		byFile: make(map[string]*generation), inspected: make(map[string]*inspection),
+		ctx:   context.Background(),
+		small: shared, // most of many logs have little to read
 	}
 	if cfg.State != nil {
 		if err := cfg.State.check(); err != nil {
@@ -298,6 +299,8 @@ func (t *Tail) cleanup() {
 	t.unfollow("end", 0)
 	t.watch.close()
 	t.beside.Wait()
+	t.takeInspection()
+	t.dropInspected(nil)
 	if t.kept != nil {
 		t.pool.give(t.kept)
 	}
