@@ -1,6 +1,7 @@
 package tail
 
 import (
+	"context"
 	"slices"
 	"sync"
 )
@@ -57,9 +58,14 @@ func newClaim(m *Memory, size int) *claim {
 	return &claim{memory: m, size: size, freed: make(chan struct{}, 1)}
 }
 
-// turn runs fn when it is its turn to read.
-func (c *claim) turn(fn func()) {
-	c.memory.turns <- struct{}{}
+// turn runs fn when it is its turn to read, unless ctx ends before: those whose turn
+// it is may hang in a read of a file system that does not answer.
+func (c *claim) turn(ctx context.Context, fn func()) {
+	select {
+	case c.memory.turns <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
 	defer func() { <-c.memory.turns }()
 	fn()
 }

@@ -1,6 +1,10 @@
 package tail
 
-import "testing"
+import (
+	"context"
+	"sync"
+	"testing"
+)
 
 // asks takes memory for a claim and says whether it got it.
 func asks(t *testing.T, c *claim, n int, want bool) []byte {
@@ -92,4 +96,25 @@ func TestFreeBuffersAreWithinTheBudgetToo(t *testing.T) {
 			t.Fatalf("in use %d and kept %d, more than %d together", m.used, m.kept, m.budget)
 		}
 	}
+}
+
+// The turns of all hang in reads that never return: Run ends with its context.
+func TestWhoWaitsForATurnEndsWithItsContext(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 10))
+	cfg := config(t, f.path)
+	cfg.Memory = NewMemory(1 << 20)
+	release := make(chan struct{})
+	var hung sync.WaitGroup
+	for range mostReading {
+		taken := make(chan struct{})
+		hung.Go(func() {
+			newClaim(cfg.Memory, 1).turn(context.Background(), func() { close(taken); <-release })
+		})
+		<-taken
+	}
+	r := start(t, cfg)
+	r.stop()
+	close(release)
+	hung.Wait()
 }

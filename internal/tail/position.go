@@ -113,6 +113,13 @@ func (s *State) check() error {
 	return nil
 }
 
+// clone returns a copy that shares no list with s.
+func (s *State) clone() State {
+	c := *s
+	c.Generations, c.Folders = slices.Clone(s.Generations), slices.Clone(s.Folders)
+	return c
+}
+
 // State returns what is needed to go on at m. Every byte before m must have been
 // dealt with for good. It may be called from any goroutine, with marks that
 // never go back; generations before m that have left the directory are
@@ -120,6 +127,9 @@ func (s *State) check() error {
 func (t *Tail) State(m Mark) State {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if !t.started && t.cfg.State != nil {
+		return t.cfg.State.clone() // nothing was found yet, so m is where it was
+	}
 	t.settled = m.Generation
 	s := State{Next: t.nextNumber, Packed: true, Folders: slices.Clone(t.folders)}
 	for _, g := range t.gens {

@@ -195,6 +195,20 @@ func TestFileIsKnownAgainWithoutHandles(t *testing.T) {
 	f.read(s, numbered(100, 110))
 }
 
+// A run that ends before it could look at the files knows no more than the one before.
+func TestStateBeforeTheFirstLookIsTheOneBefore(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 100))
+	running := handReader(t, f)
+	running.read()
+	state := running.State(running.last)
+	again := handReader(t, f)
+	again.cfg.State, again.nextNumber = &state, state.Next
+	same := again.State(running.last)
+	f.write(numbered(100, 110))
+	f.nothing(f.read(&same, numbered(100, 110)))
+}
+
 // Where there are no handles a new log may have the inode of a copy that was deleted
 // while we were down. The log's own path is never a copy, whatever a state says.
 func TestNewLogWithTheInodeOfACopyIsRead(t *testing.T) {

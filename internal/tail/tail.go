@@ -268,12 +268,12 @@ func (t *Tail) Run(ctx context.Context) error {
 		t.watch.word = t.cfg.Watcher.join(t.dir, t.base, make(chan struct{}, 1))
 	}
 	defer t.cleanup()
-	t.pool.turn(func() { t.look(time.Now(), false) })
+	t.pool.turn(ctx, func() { t.look(time.Now(), false) })
 	for ctx.Err() == nil {
 		// Also while nobody takes blocks: a file that is opened can be read even
 		// if it is rotated away and deleted meanwhile.
 		moved := false
-		t.pool.turn(func() {
+		t.pool.turn(ctx, func() {
 			if t.late {
 				t.late, t.rescan = false, t.rescan || t.lateLines()
 			}
