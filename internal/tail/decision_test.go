@@ -3,6 +3,7 @@ package tail
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -118,5 +119,45 @@ func TestWhatComesBehindALossIsDecidedAgain(t *testing.T) {
 			again.wants(numbered(1000, 1010))
 			again.told(fmt.Sprintf("begun %d:0", s.Generations[1].Number))
 		})
+	}
+}
+
+// The last line of a file is a line, as it is, and then more of it comes: that is
+// behind the end that was decided, also where the line is too long to be held.
+func TestTooLongLineEndsWhereItWasDecided(t *testing.T) {
+	f := newFolder(t)
+	cfg := config(t, f.path)
+	cfg.buffer, cfg.MaxLine = 4096, 4096
+	f.write("a\n" + strings.Repeat("t", 10_000))
+	f.rotate(".1")
+	f.write("b\n")
+	tail := looked(t, f, cfg)
+	now := time.Now()
+	tail.look(now, false)
+	tail.step(now)
+	if tail.pending == nil || tail.pending.Decision == nil {
+		t.Fatal("want a decision first")
+	}
+	tail.pending.Release()
+	tail.handedOver()
+	f.append(f.path+".1", "T\nlate\n")
+	var tooLong []int64
+	for tail.step(now) {
+		b := tail.pending
+		if b == nil {
+			continue
+		}
+		if b.TooLong > 0 {
+			tooLong = append(tooLong, b.TooLong)
+		}
+		s := tail.State(b.Mark(b.End.Offset, nil))
+		if err := s.check(); err != nil {
+			t.Errorf("state at %v: %v", b.End, err)
+		}
+		b.Release()
+		tail.handedOver()
+	}
+	if len(tooLong) == 0 || tooLong[0] != 10_000 {
+		t.Errorf("too long lines: got %v, want first one of 10000 bytes", tooLong)
 	}
 }

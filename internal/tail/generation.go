@@ -105,6 +105,18 @@ func (g *generation) mayDiffer(f *found) bool {
 	return f.size != g.offset && (!g.copied || f.size != g.checkedSize)
 }
 
+// punched takes a file whose beginning has become a hole (fallocate --punch-hole,
+// which gives the disk space of an open log back) for what it was: where reading goes
+// on it holds what it did, and a file that was filled anew does not begin with NUL.
+func (g *generation) punched() bool {
+	hole := make([]byte, len(g.head))
+	if g.offset < headSize+frontierSize || bytes.Equal(g.head, hole) || holds(g.file, hole, g.before, g.offset) != nil {
+		return false
+	}
+	g.head = hole
+	return true
+}
+
 // state is by what the generation is known again.
 func (g *generation) state() GenerationState {
 	return GenerationState{File: g.id, Head: g.head, Offset: g.offset, Before: g.before}
@@ -175,6 +187,9 @@ func (g *generation) read(buf []byte, maxLine int) (piece, error) {
 func (g *generation) search(buf []byte, maxLine int) (piece, error) {
 	if g.searched <= g.offset || g.searched > g.size {
 		g.searched = g.offset + int64(len(buf)-len(g.before))
+	}
+	if g.limit > 0 {
+		buf = buf[:max(0, min(int64(len(buf)), g.limit-g.searched))] // what is behind its end is another line
 	}
 	n, err := pread(g.file, buf, g.searched)
 	if err != nil || n == 0 {

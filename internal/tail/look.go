@@ -58,7 +58,14 @@ func (t *Tail) outdated(now time.Time, changed bool) (gone []*generation) {
 	current, _ := t.current()
 	for _, g := range t.gens {
 		// Of a file whose turn has not come only a head may be known, from a copy.
-		if !g.ended && (errors.Is(g.look(now), errChanged) || changed && g == current) {
+		if g.ended {
+			continue
+		}
+		err := g.look(now)
+		switch {
+		case errors.Is(err, errChanged) && g.punched():
+			t.log.Info().Str("file", g.name).Msg("beginning of a log file has become a hole, reading on")
+		case errors.Is(err, errChanged) || changed && g == current:
 			gone = append(gone, g)
 		}
 	}
@@ -175,9 +182,18 @@ func (t *Tail) howRotated(g *generation, seen bool) rotation {
 // need them.
 func (t *Tail) forget(now time.Time) {
 	kept := t.gens[:0]
+	lost := 0
 	for _, g := range t.gens {
+		if g.lost {
+			lost++
+		}
+	}
+	for _, g := range t.gens {
+		if g.lost {
+			lost-- // how many are newer
+		}
 		superseded := t.byFile[g.id.key()] != g
-		gone := !g.lost && !g.missing.IsZero() && now.Sub(g.missing) >= forgetAfter
+		gone := (!g.lost || lost >= mostLost) && !g.missing.IsZero() && now.Sub(g.missing) >= forgetAfter
 		superseded = superseded && !(g.truncated && now.Sub(g.missing) < forgetAfter)
 		if g.ended && g.number < t.settled && (superseded || gone) {
 			if !superseded {
@@ -190,6 +206,10 @@ func (t *Tail) forget(now time.Time) {
 	clear(t.gens[len(kept):])
 	t.gens = kept
 }
+
+// mostLost is how many files whose rest could not be found are kept to be known by if
+// they turn up.
+const mostLost = 4
 
 // letGo closes the files of generations that have ended a while ago: until then a
 // packed file that appears can be held against them. Where descriptors are short

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -203,5 +204,53 @@ func TestEveryRotationIsCountedByWhatToldItsEnd(t *testing.T) {
 		if have, there := got[name]; !there || have != n {
 			t.Errorf("%s: got %v (there: %v), want %v", name, have, there, n)
 		}
+	}
+}
+
+// The kernel's word ends when a folder is moved, also if it is back before anybody
+// has looked.
+func TestFolderThatIsMovedAwayAndBackIsWatchedAgain(t *testing.T) {
+	f := newFolder(t)
+	dir := filepath.Join(f.dir, "logs")
+	must(t, os.Mkdir(dir, 0o700))
+	path := filepath.Join(dir, "events.log")
+	f.append(path, "0\n")
+	cfg := config(t, path)
+	cfg.rescan = 0
+	r := start(t, cfg)
+	r.wants("0\n")
+	r.tail.mu.Lock() // a busy moment
+	must(t, os.Rename(dir, dir+".x"))
+	must(t, os.Rename(dir+".x", dir))
+	r.tail.mu.Unlock()
+	eventually(t, "a line that is read at once", func() bool {
+		n := len(r.got()) + 1
+		at := time.Now()
+		f.append(path, "1\n")
+		eventually(t, "the line", func() bool { return len(r.got()) == n })
+		return time.Since(at) < pollEvery/4
+	})
+	if list := r.tail.watch.watcher.WatchList(); len(list) != 1 {
+		t.Errorf("folders that are watched: got %v, want the log's", list)
+	}
+}
+
+func TestFilesThatWereLostAreForgottenInTheEnd(t *testing.T) {
+	f := newFolder(t)
+	var s *State
+	for i := range 12 {
+		must(t, os.RemoveAll(f.path))
+		f.write(numbered(i*100, i*100+10))
+		s = f.read(s, numbered(i*100, i*100+10))
+	}
+	running := handReader(t, f)
+	running.cfg.State, running.nextNumber = s, s.Next
+	running.read()
+	last := s.Generations[len(s.Generations)-1]
+	running.State(Mark{Position: Position{last.Number, last.Offset}, Before: last.Before})
+	running.look(time.Now().Add(time.Hour), false)
+	running.look(time.Now().Add(2*time.Hour), false)
+	if n := len(running.gens); n > mostLost+1 {
+		t.Errorf("%d files are remembered, want %d that were lost and the log", n, mostLost)
 	}
 }

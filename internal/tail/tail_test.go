@@ -206,3 +206,18 @@ func TestFirstStartReadsRotatedFilesOldestFirst(t *testing.T) {
 	must(t, os.WriteFile(f.path+".err", []byte("not\nread\n"), 0o600))
 	start(t, config(t, f.path)).wants(numbered(0, 130))
 }
+
+func TestFirstStartAtTheEndLeavesOutWhatCannotBeOpened(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 50))
+	f.rotate(".1")
+	must(t, os.Chmod(f.path+".1", 0))
+	f.write(numbered(50, 60))
+	running := handReader(t, f)
+	running.cfg.From = End
+	unprivileged(t, running.read)
+	must(t, os.Chmod(f.path+".1", 0o600))
+	f.write(numbered(60, 70))
+	running.read()
+	same(t, split(running.text), split(numbered(60, 70)))
+}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // That a copy can't be opened does not say that there is none. Its lines come
@@ -160,4 +162,23 @@ func TestTwoGenerationsInATruncatedFileAreReadOnce(t *testing.T) {
 	if n := again.counts.truncated.Load(); n != 1 {
 		t.Errorf("truncations: got %d, want 1", n)
 	}
+}
+
+// fallocate --punch-hole gives the disk space of an open log back: all that is left
+// of it was read.
+func TestLogWhoseBeginningBecomesAHoleIsReadOn(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 1000))
+	running := handReader(t, f)
+	running.read()
+	w, err := os.OpenFile(f.path, os.O_RDWR, 0)
+	must(t, err)
+	must(t, unix.Fallocate(int(w.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, 4096))
+	must(t, w.Close())
+	f.write(numbered(1000, 1010))
+	running.read()
+	same(t, split(running.text), split(numbered(0, 1010)))
+	state := running.State(running.last)
+	f.write(numbered(1010, 1020))
+	f.read(&state, numbered(1010, 1020))
 }

@@ -162,6 +162,9 @@ func (t *Tail) event(e fsnotify.Event) {
 		t.late = t.late || e.Has(fsnotify.Write) && name != t.base && isRotated(t.base, name)
 		return
 	}
+	if filepath.Clean(e.Name) == t.dir {
+		t.watch.id = "" // it has ended, though the folder may be back
+	}
 	if name == t.base || isRotated(t.base, name) || filepath.Clean(e.Name) == t.dir {
 		t.rescan = true
 		t.unfollow("folder changed", 0)
