@@ -2,7 +2,6 @@ package tail
 
 import (
 	"bytes"
-	"io"
 	"os"
 	"time"
 )
@@ -26,9 +25,12 @@ type Block struct {
 	// State at Start must be stored before a later line leaves the process.
 	Decision *Decision
 
-	buf  []byte // ends at End; Data is its last part
-	from []byte // the bytes before Start, of a too long line
+	buf []byte // ends at End; Data is its last part
+	// Of a too long line: by what its bytes are known, and where they are.
+	head []byte
+	from []byte // the bytes before Start
 	file *os.File
+	tail *Tail
 	pool *claim // nil if buf is not of it
 }
 
@@ -53,12 +55,6 @@ func (b *Block) Mark(offset int64, before []byte) Mark {
 		Position: Position{Generation: b.End.Generation, Offset: offset},
 		Before:   append(before[:0], b.buf[max(0, end-frontierSize):end]...),
 	}
-}
-
-// Long returns a reader of a too long line, without its newline. It is valid
-// until Release.
-func (b *Block) Long() io.Reader {
-	return io.NewSectionReader(b.file, b.Start.Offset, b.TooLong)
 }
 
 // Release gives the block's memory back. Neither the block nor its Data may be

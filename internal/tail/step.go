@@ -199,7 +199,7 @@ func (t *Tail) emit(g *generation, p piece, buf []byte, now time.Time) error {
 	end := g.offset + int64(len(p.data)) + p.tooLong
 	head, err := g.longerHead(end, p.data)
 	if err == nil && p.tooLong > 0 {
-		b.from = clone(g.before)
+		b.from, b.tail = clone(g.before), t
 		b.file, err = duplicate(g.file)
 	}
 	if err != nil {
@@ -212,6 +212,7 @@ func (t *Tail) emit(g *generation, p piece, buf []byte, now time.Time) error {
 	b.Start, b.End = Position{g.number, start}, Position{g.number, end}
 	b.Lines = countLines(p.data)
 	if p.tooLong > 0 {
+		b.head = g.head
 		b.Lines = 1
 		t.counts.tooLong.Add(1)
 	}

@@ -2,7 +2,9 @@ package tail
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -181,4 +183,44 @@ func TestLogWhoseBeginningBecomesAHoleIsReadOn(t *testing.T) {
 	state := running.State(running.last)
 	f.write(numbered(1010, 1020))
 	f.read(&state, numbered(1010, 1020))
+}
+
+// A line that is not held in memory is read when it is needed. By then its bytes may
+// be in the copy, and other lines where it was.
+func TestTooLongLineOfATruncatedLogIsReadFromTheCopy(t *testing.T) {
+	f := newFolder(t)
+	cfg := config(t, f.path)
+	cfg.buffer, cfg.MaxLine = 4096, 4096
+	f.write("a\n" + strings.Repeat("t", 10_000) + "\n")
+	tail := looked(t, f, cfg)
+	tail.look(time.Now(), false)
+	for tail.pending == nil || tail.pending.TooLong == 0 {
+		if tail.pending != nil {
+			tail.pending.Release()
+			tail.handedOver()
+		}
+		if !tail.step(time.Now()) {
+			t.Fatal("want a line that is too long")
+		}
+	}
+	b := tail.pending
+	first := b.Long()
+	if _, err := first.Read(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	f.copyFile(".1")
+	must(t, os.Truncate(f.path, 0))
+	f.write(numbered(0, 400))
+	for i, r := range []io.Reader{first, b.Long()} {
+		if text, err := io.ReadAll(r); err == nil {
+			t.Errorf("reader %d of a line whose log was truncated: got %d bytes and no error", i, len(text))
+		}
+	}
+	tail.handedOver()
+	tail.look(time.Now(), false)
+	text, err := io.ReadAll(b.Long())
+	if err != nil || string(text) != strings.Repeat("t", 10_000) {
+		t.Errorf("once the copy is found: got %d bytes, %.20q…, %v; want the line", len(text), text, err)
+	}
+	b.Release()
 }
