@@ -273,6 +273,33 @@ func TestFolderThatIsReplacedIsWatchedAgain(t *testing.T) {
 	}
 }
 
+// inotify knows a folder by its inode: what it says of it concerns all its names.
+func TestFolderWithTwoNamesIsHeardOfByBoth(t *testing.T) {
+	f := newFolder(t)
+	must(t, os.Mkdir(filepath.Join(f.dir, "a"), 0o700))
+	must(t, os.Symlink("a", filepath.Join(f.dir, "b")))
+	w := running(t)
+	hear := func(dir string) (*Word, chan struct{}) {
+		c := make(chan struct{}, 1)
+		x := w.Names(filepath.Join(f.dir, dir), c)
+		eventually(t, dir+" to be watched", func() bool { x.Ensure(); return x.works() })
+		return x, c
+	}
+	a, heardA := hear("a")
+	b, heardB := hear("b")
+	must(t, os.WriteFile(filepath.Join(f.dir, "a", "1"), nil, 0o600))
+	<-heardA
+	<-heardB
+	a.Leave() // whose name the watch had
+	eventually(t, "b to be watched", func() bool { b.Ensure(); return b.works() })
+	for len(heardB) > 0 {
+		<-heardB
+	}
+	must(t, os.WriteFile(filepath.Join(f.dir, "a", "2"), nil, 0o600))
+	<-heardB
+	b.Leave()
+}
+
 func TestNamesAreHeardOfBySubscribersOfTheirFolder(t *testing.T) {
 	w := running(t)
 	a, b := t.TempDir(), t.TempDir()

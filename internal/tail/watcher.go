@@ -42,6 +42,47 @@ type folderWatch struct {
 	asked  time.Time
 	words  []*Word
 	routes map[string][]*Word // by the name in the event
+
+	// inotify has one watch for a folder, whatever its names. It tells by one of
+	// them, to which the others belong.
+	shares  *folderWatch
+	sharers []*folderWatch
+}
+
+// alone ends that a watch is shared. Those who shared it have to ask for their own.
+func (f *folderWatch) alone() {
+	if of := f.shares; of != nil {
+		of.sharers = slices.DeleteFunc(of.sharers, func(o *folderWatch) bool { return o == f })
+		f.shares = nil
+	}
+	for _, o := range f.sharers {
+		o.shares = nil
+		o.reset()
+	}
+	f.sharers = nil
+}
+
+// reset makes everybody look at a folder, and ask for its watch.
+func (f *folderWatch) reset() {
+	f.id, f.asked = "", time.Time{}
+	for _, x := range f.words {
+		x.tell(true)
+	}
+}
+
+// share lets a folder have the watch of another name of it, if there is one.
+func (w *Watcher) share(f *folderWatch, id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f.alone()
+	for _, o := range w.folders {
+		if o != f && o.shares == nil && id != "" && o.id == id {
+			f.shares, f.id = o, id
+			o.sharers = append(o.sharers, f)
+			return true
+		}
+	}
+	return false
 }
 
 // Word is what one listener hears of a folder.
@@ -92,9 +133,9 @@ func (w *Watcher) close() {
 	in := w.inotify
 	w.inotify = nil
 	for _, f := range w.folders {
-		f.id, f.asked = "", time.Time{}
+		f.shares, f.sharers = nil, nil
+		f.reset()
 	}
-	w.everyone()
 	w.mu.Unlock()
 	if in != nil {
 		_ = in.Close()
@@ -176,16 +217,22 @@ func (w *Watcher) route(e fsnotify.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if f := w.folders[e.Name]; f != nil && names { // the folder itself
-		f.id, f.asked = "", time.Time{}
-		for _, x := range f.words {
-			x.tell(true)
-		}
+		f.alone()
+		f.reset()
 	}
 	f := w.folders[filepath.Dir(e.Name)]
 	if f == nil {
 		return
 	}
 	name := filepath.Base(e.Name)
+	f.tell(name, names)
+	for _, o := range f.sharers {
+		o.tell(name, names)
+	}
+}
+
+// tell tells an event of a name to those it concerns.
+func (f *folderWatch) tell(name string, names bool) {
 	to, ok := f.routes[name]
 	if !ok {
 		to = f.route(name)
@@ -245,6 +292,7 @@ func (x *Word) Leave() {
 	f.words, f.routes = slices.DeleteFunc(f.words, func(y *Word) bool { return x == y }), nil
 	in, last := w.inotify, len(f.words) == 0
 	if last {
+		f.alone()
 		delete(w.folders, x.dir)
 	}
 	w.mu.Unlock()
@@ -286,7 +334,7 @@ func (x *Word) Ensure() {
 	if id, _, err := identifyPath(x.dir); err == nil {
 		watched = id.key() // else looking at it says what is wrong
 	}
-	if watched == was {
+	if watched == was || w.share(f, watched) {
 		return
 	}
 	_ = in.Remove(x.dir) // of an old folder; it is an error if there was none
