@@ -19,12 +19,16 @@ func (t *Tail) number(g *generation) {
 }
 
 // numberCopy makes a file known that is not read, by its identity and its content.
-func (t *Tail) numberCopy(f *found, now time.Time) {
-	g := &generation{id: f.id, name: f.path, copied: true, ended: true, offset: f.size, grown: now, checked: f.mtime, checkedSize: f.size}
+func (t *Tail) numberCopy(f *found, of *generation, now time.Time) {
+	g := &generation{id: f.id, name: f.path, copied: true, of: of, ended: true, offset: f.size, grown: now, checked: f.mtime, checkedSize: f.size}
+	was := f.file
 	if f.open() == nil {
 		if head, before, err := surroundings(f.file, f.size); err == nil {
 			g.head, g.before = head, before
 		}
+	}
+	if was == nil && f.file != nil {
+		_ = f.take().Close()
 	}
 	t.number(g)
 }
@@ -60,7 +64,7 @@ func (t *Tail) adopt(unknown []*found, s *survey, now time.Time) {
 		if !f.live {
 			if g := t.original(f, begin); g != nil {
 				t.log.Info().Str("file", f.path).Str("of", g.name).Msg("copy of a log file found, not read")
-				t.numberCopy(f, now)
+				t.numberCopy(f, g, now)
 				continue
 			}
 			if t.overtaken() {
@@ -138,6 +142,9 @@ func (t *Tail) continuation(s *survey, g GenerationState, wrote int64) (best *fo
 	}
 	may := func(f *found) bool {
 		old := t.byFile[f.id.key()]
+		if old != nil && old.copied && old.of != nil && old.of.number != g.Number && g.Offset < headSize {
+			return false // many files begin as this one does
+		}
 		return f.id.key() != g.File.key() && (old == nil || old.copied || s.moved[old]) && // else it was read already
 			(!f.packed || f.inside != nil && !t.started)
 	}

@@ -28,23 +28,25 @@ type generation struct {
 	trail       []Crumb
 	goal        int64 // up to here it was there at the start; see Tail.Reached
 
-	begun       bool       // that it is the next was handed out as a decision
-	anew        bool       // that has to be decided again, after a loss
-	limit       int64      // nothing is read from there on; 0 if not decided
-	limitBefore []byte     // the bytes before limit
-	searched    int64      // no newline between offset and here, in a line longer than a buffer
-	size        int64      // when last looked at
-	seen        int64      // size, as State tells it
-	wrote       int64      // when it was last written, as of the last look; nanoseconds
-	grown       time.Time  // when size last changed, or it was found
-	live        bool       // the path names it
-	wasLive     bool       // at the look before
-	ended       bool       // nothing more is read from it
-	by          retirement // why it is known where it ends
-	endedAt     time.Time  // when, if the file was kept open then
-	copy        string     // key of the packed file that holds this one, "" if none is known
-	copied      bool       // holds what another generation holds: never read
-	checked     int64      // the file's time, in nanoseconds, when it held what was read, and its size then
+	begun       bool        // that it is the next was handed out as a decision
+	anew        bool        // that has to be decided again, after a loss
+	limit       int64       // nothing is read from there on; 0 if not decided
+	limitBefore []byte      // the bytes before limit
+	searched    int64       // no newline between offset and here, in a line longer than a buffer
+	size        int64       // when last looked at
+	seen        int64       // size, as State tells it
+	held        bool        // it was truncated, and what may be its copy can't be opened
+	wrote       int64       // when it was last written, as of the last look; nanoseconds
+	grown       time.Time   // when size last changed, or it was found
+	live        bool        // the path names it
+	wasLive     bool        // at the look before
+	ended       bool        // nothing more is read from it
+	by          retirement  // why it is known where it ends
+	endedAt     time.Time   // when, if the file was kept open then
+	copy        string      // key of the packed file that holds this one, "" if none is known
+	of          *generation // if it is known: whose copy this one is
+	copied      bool        // holds what another generation holds: never read
+	checked     int64       // the file's time, in nanoseconds, when it held what was read, and its size then
 	checkedSize int64
 	truncated   bool      // before its rest was read, and no copy was found
 	lost        bool      // the rest could not be found at a start
@@ -119,7 +121,7 @@ func (g *generation) punched() bool {
 
 // state is by what the generation is known again.
 func (g *generation) state() GenerationState {
-	return GenerationState{File: g.id, Head: g.head, Offset: g.offset, Before: g.before}
+	return GenerationState{Number: g.number, File: g.id, Head: g.head, Offset: g.offset, Before: g.before}
 }
 
 // holds returns nil if the file begins with head and has the bytes before just

@@ -148,7 +148,7 @@ func (t *Tail) unpackFor(f *found, in *inspection, now time.Time) bool {
 // its identity does: there may be thousands.
 func (t *Tail) leaveOut(f *found, now time.Time) {
 	if f.id.Handle == "" {
-		t.numberCopy(f, now)
+		t.numberCopy(f, nil, now)
 		return
 	}
 	t.number(&generation{id: f.id, name: f.path, copied: true, ended: true, offset: f.size, grown: now})

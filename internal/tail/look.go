@@ -87,12 +87,15 @@ func (t *Tail) learn(s *survey, gone []*generation, now time.Time) (again bool) 
 	}
 	unknown := t.recognise(s, now)
 	t.held = false
+	for _, g := range t.gens {
+		g.held = false
+	}
 	s.moved = make(map[*generation]bool)
 	for _, g := range gone { // of two in one file both go on in the same copy
 		f, err := t.continuation(s, g.state(), g.wrote)
 		if err != nil {
 			s.blame(false, err)
-			t.held = true
+			g.held, t.held = true, true
 			continue
 		}
 		unknown = t.truncated(g, f, unknown, now)

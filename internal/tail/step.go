@@ -25,9 +25,12 @@ func (t *Tail) current() (g *generation, later bool) {
 func (t *Tail) step(now time.Time) (moved bool) {
 	moved, err := t.advance(now)
 	if errors.Is(err, errChanged) {
-		t.held = true
+		if g, _ := t.current(); g != nil {
+			g.held, t.held = true, true
+		}
 		t.look(now, true)
-		return !t.held // else what tells what became of it can't be looked at
+		g, _ := t.current()
+		return g == nil || !g.held // else what tells what became of it can't be looked at
 	}
 	if err != nil || t.readErr != nil {
 		t.readErr = err
@@ -39,7 +42,7 @@ func (t *Tail) step(now time.Time) (moved bool) {
 func (t *Tail) advance(now time.Time) (bool, error) {
 	t.waiting = atWork
 	g, later := t.current()
-	if g == nil || t.held {
+	if g == nil || g.held {
 		t.pool.abandon()
 		t.waiting = atEnd
 		return false, nil

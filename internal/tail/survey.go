@@ -187,7 +187,7 @@ func (t *Tail) sortByNeed(files []*found) {
 	wanted := make(map[string]bool)
 	if t.cfg.State != nil {
 		for _, g := range t.cfg.State.Generations {
-			wanted[g.File.key()] = !g.Done
+			wanted[g.File.key()] = wanted[g.File.key()] || !g.Done
 		}
 	}
 	rank := func(f *found) int {

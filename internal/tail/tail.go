@@ -134,7 +134,7 @@ type Tail struct {
 	rescan   bool      // it has to be looked at before the next read
 	late     bool      // a rotated file was written
 	full     bool      // some files could not be opened for want of descriptors
-	held     bool      // a file was truncated, and what may be its copy can't be opened
+	held     bool      // there is a file that was truncated and waits for its copy
 	empty    bool      // there is a rotated file with nothing in it
 	unsure   bool      // there is a packed file that nobody has looked into
 	listed   listing   // what the last whole look was taken of

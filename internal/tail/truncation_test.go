@@ -35,6 +35,29 @@ func TestCopyThatCannotBeOpenedIsWaitedForWhenTheLogIsTruncated(t *testing.T) {
 	same(t, split(running.text), split(numbered(0, 160)))
 }
 
+// What comes before it is read meanwhile.
+func TestTruncatedLogThatWaitsForItsCopyHoldsUpNoOlderFile(t *testing.T) {
+	f := newFolder(t)
+	f.write(numbered(0, 100))
+	f.rotate(".2")
+	f.write(numbered(100, 200))
+	cfg := config(t, f.path)
+	cfg.buffer = 1024
+	tail := looked(t, f, cfg)
+	running := &byHand{Tail: tail, t: t}
+	running.look(time.Now(), false)
+	running.block()
+	f.copyFile(".1")
+	running.look(time.Now(), false) // so that the head of the log is known
+	must(t, os.Chmod(f.path+".1", 0))
+	must(t, os.Truncate(f.path, 0))
+	f.write(numbered(200, 210))
+	unprivileged(t, running.read)
+	same(t, split(running.text), split(numbered(0, 100)))
+	running.read()
+	same(t, split(running.text), split(numbered(0, 210)))
+}
+
 // One that was there long before the truncation is no copy of what was just read.
 func TestOldFileThatCannotBeOpenedDoesNotHoldUpATruncatedLog(t *testing.T) {
 	f := newFolder(t)
@@ -223,4 +246,25 @@ func TestTooLongLineOfATruncatedLogIsReadFromTheCopy(t *testing.T) {
 		t.Errorf("once the copy is found: got %d bytes, %.20q…, %v; want the line", len(text), text, err)
 	}
 	b.Release()
+}
+
+// Files that begin with the same header, and of the log nothing else is known yet:
+// what goes on is the copy that was known by it, not the one of another day.
+func TestCopyOfALogOfWhichOnlyTheHeaderIsKnownIsReadOn(t *testing.T) {
+	f := newFolder(t)
+	f.write(banner + numbered(0, 200))
+	running := handReader(t, f)
+	running.read()
+	f.copyFile("-20261120") // by a person, of this day
+	running.read()
+	f.rotate("-20261119")
+	f.write(banner + numbered(200, 250))
+	running.look(time.Now(), false)
+	f.copyFile("-20261121")
+	running.look(time.Now(), false) // known by the live file, of which nothing was read
+	must(t, os.Truncate(f.path, 0))
+	f.write(strings.Repeat("+", 299) + "\n" + numbered(250, 260))
+	running.read()
+	want := banner + numbered(0, 200) + banner + numbered(200, 250) + strings.Repeat("+", 299) + "\n" + numbered(250, 260)
+	same(t, split(running.text), split(want))
 }
