@@ -109,7 +109,7 @@ func (a *App) generate(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.end()) }()
 	if !a.left() && len(a.pendingLines) == 0 {
 		a.log.Info().Str("state_dir", a.cfg.StateDir).Uint64("events", a.shop.Event()).Msg("the run is complete already")
-		return nil
+		return a.finish(true, nil) // it may have been killed before its answer key was
 	}
 	if err := a.out.Open(ctx); err != nil {
 		if ctx.Err() != nil {

@@ -174,6 +174,7 @@ func (a *App) findEnd(old *snapshot, schedule pace.Schedule) (int64, error) {
 			mark = *n.Mark
 		}
 	}
+	a.mark.set(mark)
 	end, event, err := a.compare(old, schedule, mark)
 	latest, lasts, lerr := a.lastLines()
 	if err == nil && (lerr != nil || latest < event) {

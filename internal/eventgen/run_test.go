@@ -22,6 +22,8 @@ import (
 
 // dirtyProfile has some of every kind of dirt.
 const dirtyProfile = `
+products: 200
+users: 300
 dirt:
   late: 0.01
   out_of_order: 0.02
@@ -249,7 +251,7 @@ func TestKilledRunThatIsRotatedWritesTheSameLines(t *testing.T) {
 		}
 		rotations <- n
 	}()
-	kills := s.killAndRestart(t, 30, nil)
+	kills := s.killAndRestart(t, 20, nil)
 	stopped()
 	n := <-rotations
 	if got := s.text(t); !bytes.Equal(got, want) {
@@ -279,7 +281,7 @@ func TestRunGoesOnBehindTruncations(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	kills := s.killAndRestart(t, 30, truncate)
+	kills := s.killAndRestart(t, 15, truncate)
 	at := 0 // in want
 	for line := range bytes.Lines(s.text(t)) {
 		i := bytes.Index(want[at:], line)
@@ -308,4 +310,21 @@ func countIDs(text []byte) string {
 		h.Write(line[:min(len(line), 50)])
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// TestKeyIsFinishedByTheNextStart is a run that was killed between its last line and its answer key.
+func TestKeyIsFinishedByTheNextStart(t *testing.T) {
+	s := newStory(t, "--rate=1k", "--count=500", "--start=2026-11-22T10:00:00Z", "--unpaced", "--state-dir", filepath.Join(t.TempDir(), "state"))
+	for range 2 {
+		if c := s.start(t, 1); c.ended(t) != 0 {
+			t.Fatal(c.stderr.String())
+		}
+		s.wantKeyOf(t, s.text(t))
+		if !s.key(t).Complete {
+			t.Error("the key is not complete")
+		}
+		if err := os.Remove(s.truth()); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

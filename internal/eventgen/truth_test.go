@@ -134,7 +134,7 @@ func TestSettingsOfAnotherRunBeginANewOne(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state")
 	path := filepath.Join(t.TempDir(), "events.log")
 	run := func(args ...string) *child {
-		s := &story{args: append([]string{"run", "--admin-listen=off", "--path", path, "--state-dir", state, "--rate=1k", "--unpaced"}, args...)}
+		s := &story{args: append([]string{"run", "--admin-listen=off", "--path", path, "--state-dir", state, "--rate=1k", "--start=2026-11-22T10:00:00Z", "--unpaced"}, args...)}
 		c := s.start(t, 1)
 		if code := c.ended(t); code != 0 {
 			t.Fatalf("%v: exit code %d: %s", args, code, c.stderr.String())
