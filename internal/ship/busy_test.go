@@ -186,3 +186,46 @@ func TestLogIsSettledWhen(t *testing.T) {
 		}
 	}
 }
+
+// Where some of the records in doubt were deleted, the leader's word does for them. It does
+// not for those that may be above the high watermark: they show when they are replicated, or
+// go with their leader.
+func TestLinesThatAreNotReplicatedAreNotTakenForDeleted(t *testing.T) {
+	c := newCluster(1)
+	c.maxBytes = 12*100 + batchOverhead
+	r := killed(t, c, 100, 5000)
+	c.deleteRecords(0, 1000)
+	var left int64
+	for _, b := range c.stored[0] {
+		if b.BaseOffset < 3000 {
+			left = b.BaseOffset + int64(len(b.Lines))
+		}
+	}
+	held, looks := true, 0
+	c.bounds = func(l Log) Log {
+		if held {
+			l.HighWatermark = left
+		}
+		return l
+	}
+	c.scanned = func(int64, int16) error {
+		if looks++; looks == confirmations-1 {
+			c.losesAfter(0, left)
+			c.mu.Lock()
+			held = false
+			c.mu.Unlock()
+		}
+		return nil
+	}
+	c.fault = func(_ int32, b Batch, _ bool) error {
+		if held {
+			t.Errorf("line %d is sent behind lines that may be lost yet", b.FirstSequence)
+		}
+		return nil
+	}
+	r.said = new(said)
+	r.write(numbered(5000, 6000))
+	r.once()
+	r.wantLog(0, numbered(0, 6000))
+	r.wantNoLoss()
+}

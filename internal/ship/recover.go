@@ -173,6 +173,8 @@ func (q question) ask(ctx context.Context, to *way, t Topic, classOf func(error)
 			// It is to be replicated. Or it is not where it should be: records of before it
 			// were lost, and their offsets are others' now.
 			all = all || w.same >= confirmations && !f.anchored && log.Start <= q.offset
+		case !unknown && f.last < last && w.same < confirmations:
+			// Some were deleted. Others may be to be replicated still: these would show.
 		case !unknown && f.last < last:
 			if q.careful {
 				return nil, q.undecidable(log)
