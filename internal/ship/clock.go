@@ -16,7 +16,7 @@ const clockTolerance = time.Hour
 // last stamp. It is said and not refused: after a clock that was ahead has been set right
 // it would be wrong for as long to hold the lines back.
 func (s *Shipper) clock(l *lane, stamp int64) {
-	behind := time.UnixMilli(stamp).Sub(time.Now())
+	behind := time.Until(time.UnixMilli(stamp))
 	if stamp <= 0 || behind <= clockTolerance || s.clockSaid {
 		return
 	}
