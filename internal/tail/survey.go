@@ -113,11 +113,23 @@ func (t *Tail) list(opened map[string]*found) (*survey, map[string]string, error
 			continue
 		}
 		all = append(all, f)
-		if !f.known(t, opened) {
-			unknown = append(unknown, f)
+		if f.known(t, opened) {
+			continue
+		}
+		unknown = append(unknown, f)
+		if !t.full {
+			f.openUnlessKnown(t, opened) // at once: a moment later its path may be another one
 		}
 	}
-	t.openUnknown(unknown, opened, s)
+	if t.full = t.full || slices.ContainsFunc(unknown, (*found).short); t.full {
+		unknown = t.openByNeed(all, unknown, opened)
+	}
+	for _, f := range unknown {
+		if f.err != nil {
+			s.blame(f.live, f.err)
+			s.closed = append(s.closed, f)
+		}
+	}
 	keys, used := make(map[string]string), make(map[string]bool)
 	for _, f := range all {
 		if f.err != nil {
@@ -150,31 +162,40 @@ func (t *Tail) list(opened map[string]*found) (*survey, map[string]string, error
 	return s, keys, nil
 }
 
-// openUnknown opens the files that are not known. Where descriptors run out the
-// files of the position come first, and then the oldest: what is newer must not be
-// read before them, so nothing is opened behind the first that can't be.
-func (t *Tail) openUnknown(unknown []*found, opened map[string]*found, s *survey) {
-	t.sortByNeed(unknown)
-	var full error
+// short tells whether a file could not be opened for want of descriptors.
+func (f *found) short() bool {
+	return errors.Is(f.err, unix.EMFILE) || errors.Is(f.err, unix.ENFILE)
+}
+
+// openByNeed opens the files that are not known where descriptors are short, and
+// returns them: those of the position first, and then the oldest. What is newer must
+// not be read before them, so nothing is opened behind the first that can't be, and
+// what was opened out of turn is closed.
+func (t *Tail) openByNeed(all, unknown []*found, opened map[string]*found) []*found {
 	for _, f := range unknown {
-		if f.known(t, opened) {
-			continue // another name of a file that was opened just now
-		}
-		if f.err = full; full == nil {
-			f.err = f.openUnlessKnown(t, opened)
-		}
-		switch {
-		case f.err != nil:
-			s.blame(f.live, f.err)
-			s.closed = append(s.closed, f)
-			if errors.Is(f.err, unix.EMFILE) || errors.Is(f.err, unix.ENFILE) {
-				full = f.err
-			}
-		case f.file != nil:
-			opened[f.id.key()] = f
+		if key := f.id.key(); opened[key] == f {
+			_ = f.file.Close()
+			delete(opened, key)
 		}
 	}
-	t.full = full != nil
+	unknown = nil
+	for _, f := range all {
+		if f.file, f.err = nil, nil; !f.known(t, opened) {
+			unknown = append(unknown, f)
+		}
+	}
+	t.sortByNeed(unknown)
+	var short error
+	for _, f := range unknown {
+		if f.err = short; short == nil && !f.known(t, opened) { // else another name of one opened just now
+			f.openUnlessKnown(t, opened)
+		}
+		if f.short() {
+			short = f.err
+		}
+	}
+	t.full = short != nil
+	return unknown
 }
 
 // sortByNeed orders files by how much they are needed: those that a position is in,
@@ -220,22 +241,23 @@ func (t *Tail) inspect(path string) (*found, error) {
 	return f, nil
 }
 
-// openUnlessKnown opens a file. By now its path may name another one: what was
-// opened is what counts, which may be gone when the path is looked at again.
-func (f *found) openUnlessKnown(t *Tail, opened map[string]*found) error {
+// openUnlessKnown opens a file, or keeps in err why it can't. By now its path may name
+// another one: what was opened is what counts, which may be gone when the path is
+// looked at again.
+func (f *found) openUnlessKnown(t *Tail, opened map[string]*found) {
 	file, err := openRegular(f.path)
-	if err != nil {
-		return err
+	if f.err = err; err != nil {
+		return
 	}
 	id, st, err := identify(file)
-	if err == nil {
+	if f.err = err; err == nil {
 		if f.id = id; !f.known(t, opened) {
 			f.file, f.size, f.mtime = file, st.Size, unix.TimespecToNsec(st.Mtim)
-			return nil
+			opened[id.key()] = f
+			return
 		}
 	}
 	_ = file.Close()
-	return err
 }
 
 // known tells whether the file need not be opened, and takes its descriptor if it
