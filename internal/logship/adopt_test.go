@@ -1,7 +1,6 @@
 package logship
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"os"
@@ -15,7 +14,7 @@ import (
 
 // typed runs a command of logship as it is typed, with the rig's settings.
 func (r *rig) typed(args ...string) (code int, out string) {
-	var stdout, stderr bytes.Buffer
+	var stdout, stderr said // what goes on in the background may have a last word
 	args = append(args, "--brokers", r.cfg.Brokers[0], "--state-dir", r.cfg.StateDir, "--path", r.log(), "--admin-listen", "off")
 	code = daemon.Execute(context.Background(), Command(), args, daemon.Environment{
 		Stdout: &stdout, Stderr: &stderr, LookupEnv: func(string) (string, bool) { return "", false },

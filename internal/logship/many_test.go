@@ -39,6 +39,12 @@ func (s *said) Write(p []byte) (int, error) {
 	return s.text.Write(p)
 }
 
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
 func (s *said) count(part string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
