@@ -50,15 +50,17 @@ func TestEachRuleIsNeeded(t *testing.T) {
 		Controls
 		hint uint64 // a history that went wrong once
 	}{
-		"the first batch goes alone":                        {Controls: Controls{NotAlone: true}},
-		"decisions are in both slots":                       {Controls: Controls{OneSlot: true}},
-		"the state says how much may have been sent":        {Controls: Controls{NoReserve: true}},
-		"both slots have reserved what is sent":             {Controls: Controls{NewerSlot: true}},
-		"the number with which a file begins is stored":     {Controls: Controls{NoStarts: true}},
-		"the log is on disk before the position":            {Controls: Controls{NoSync: true}},
-		"lines are compared with what the topic holds":      {Controls: Controls{NoCompare: true}},
-		"only replicated records count":                     {Controls: Controls{LeaderWord: true}},
-		"a surprising answer has to be given again":         {Controls: Controls{Once: true}, hint: 367662},
+		"the first batch goes alone":                    {Controls: Controls{NotAlone: true}},
+		"decisions are in both slots":                   {Controls: Controls{OneSlot: true}},
+		"the state says how much may have been sent":    {Controls: Controls{NoReserve: true}},
+		"both slots have reserved what is sent":         {Controls: Controls{NewerSlot: true}},
+		"the number with which a file begins is stored": {Controls: Controls{NoStarts: true}},
+		"the log is on disk before the position":        {Controls: Controls{NoSync: true}},
+		"lines are compared with what the topic holds":  {Controls: Controls{NoCompare: true}},
+		"only replicated records count":                 {Controls: Controls{LeaderWord: true}},
+		// Controls.Once, a leader's word believed at once, is found no more in millions of
+		// histories since leaders of other epochs are not believed at all; the shipper's
+		// tests have it (TestDeposedLeaderIsNotBelievedThatLinesAreLost).
 		"another numbering after a power loss":              {Controls: Controls{SameBoot: true}, hint: 8218},
 		"the same numbering after a kill":                   {Controls: Controls{BumpAtStart: true}},
 		"a new numbering has a new epoch":                   {Controls: Controls{SameEpoch: true}},
