@@ -152,7 +152,7 @@ func TestSettingsOfAnotherRunBeginANewOne(t *testing.T) {
 	}
 	first := &story{args: []string{"run", "--admin-listen=off", "--path", path, "--state-dir", state, "--rate=1k"}}
 	c := first.start(t, 1)
-	openWhenWritten(t, path).Close()
+	eventually(t, "it has the state", func() bool { return strings.Contains(c.log(t), "writing events") })
 	second := first.start(t, 1)
 	if code := second.ended(t); code != 78 || !strings.Contains(second.stderr.String(), "in use") {
 		t.Errorf("two with one state: exit code %d, want 78: %s", code, second.stderr.String())
