@@ -65,6 +65,8 @@ func TestNothingIsMissingThroughDeathsOfEveryPart(t *testing.T) {
 	}
 	ship, bucket := p.logship(), p.bucketer()
 	gen := p.eventgen()
+	eventually(t, "the first lines", func() bool { return countLines(p.log()) > 0 })
+	promtool(t, "eventgen", eventgenAdmin) // while it runs
 	for _, death := range []struct {
 		at  int // lines written
 		of  string
@@ -82,7 +84,6 @@ func TestNothingIsMissingThroughDeathsOfEveryPart(t *testing.T) {
 		t.Logf("kill -9 of %s at %d lines", death.of, countLines(p.log()))
 		death.run()
 	}
-	promtool(t, "eventgen", eventgenAdmin)
 	if code := gen.wait(); code != 0 && code != 3 {
 		t.Fatalf("eventgen: exit %d", code)
 	}
