@@ -1,7 +1,6 @@
 package pace
 
 import (
-	"fmt"
 	"math"
 	"sort"
 	"time"
@@ -146,5 +145,5 @@ func stairs(base Rate, over, width time.Duration, factor func(at time.Duration) 
 	return parts
 }
 
-// ErrNoEvents is the error of a curve that has no events at all.
-var errNoEvents = fmt.Errorf("is 0 everywhere")
+// noEvents is what is wrong with a curve that has none.
+const noEvents = "is 0 everywhere"

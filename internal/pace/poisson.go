@@ -38,9 +38,6 @@ func newPoisson(curve *Curve, seed uint64) *Poisson {
 
 // draw fills times with block b: the sums before each of its events, and behind the last one.
 func (p *Poisson) draw(b int) {
-	if p.block == b {
-		return
-	}
 	for len(p.sums) <= b {
 		p.fill(len(p.sums) - 1)
 		p.sums = append(p.sums, p.times[blockSize])

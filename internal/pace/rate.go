@@ -4,7 +4,6 @@ import (
 	"encoding"
 	"fmt"
 	"math"
-	"math/bits"
 	"strconv"
 	"strings"
 	"time"
@@ -116,12 +115,8 @@ func (r Rate) Due(i uint64) time.Duration {
 	if r <= 0 {
 		return math.MaxInt64
 	}
-	hi, lo := bits.Mul64(i, second)
-	if hi >= uint64(r) {
-		return math.MaxInt64
-	}
-	due, rest := bits.Div64(hi, lo, uint64(r))
-	if rest > 0 {
+	due, rest := times(i, second).over(uint64(r))
+	if rest {
 		due++
 	}
 	return time.Duration(min(due, math.MaxInt64))
@@ -133,11 +128,7 @@ func (r Rate) Count(elapsed time.Duration) uint64 {
 	if r <= 0 || elapsed < 0 {
 		return 0
 	}
-	hi, lo := bits.Mul64(uint64(elapsed), uint64(r))
-	if hi >= second {
-		return math.MaxUint64
-	}
-	n, _ := bits.Div64(hi, lo, second)
+	n, _ := times(uint64(elapsed), uint64(r)).over(second)
 	if n == math.MaxUint64 {
 		return n
 	}

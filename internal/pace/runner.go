@@ -98,12 +98,11 @@ func (r *Runner) Run(ctx context.Context, emit func(Batch) error) error {
 				First: next,
 				N:     int(min(due-next, maxBatch)),
 				Lag:   max(0, elapsed-r.Schedule.Due(next)),
-				Start: from.wall,
 			}
 			if !r.Unpaced {
 				b.Step = from.follow(wall(), elapsed)
-				b.Start = from.wall
 			}
+			b.Start = from.wall
 			r.worst.Store(max(r.worst.Load(), int64(b.Lag)))
 			if err := emit(b); err != nil {
 				return err

@@ -99,7 +99,7 @@ func (s *Shape) Problems() map[string]string {
 		if len(list) != n {
 			f[key] = fmt.Sprintf("must be %d numbers, got %d", n, len(list))
 		} else if sum == 0 {
-			f[key] = errNoEvents.Error()
+			f[key] = noEvents
 		}
 	}
 	weights("daily_hours", s.Hours, 24)
@@ -116,7 +116,7 @@ func (s *Shape) curveProblems(f map[string]string) {
 	case constant, sine, daily:
 	case ramp:
 		if s.RampFrom == 0 && s.RampTo == 0 {
-			f["ramp_to"] = errNoEvents.Error()
+			f["ramp_to"] = noEvents
 		}
 	case steps:
 		sum := 0.0
@@ -124,7 +124,7 @@ func (s *Shape) curveProblems(f map[string]string) {
 			sum += step.Factor
 		}
 		if !(sum > 0) {
-			f["steps"] = errNoEvents.Error()
+			f["steps"] = noEvents
 		}
 	case fromFile:
 		if s.File == "" {
