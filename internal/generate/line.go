@@ -89,15 +89,17 @@ func far(r *rand.PCG, most time.Duration) time.Duration {
 // appendProduct appends product, category and currency.
 func appendProduct(dst []byte, json string, kind Kind) []byte {
 	const key = `"product":"`
+	var dirt string
 	switch kind {
 	case BrokenUTF8:
-		dst = append(append(dst, key...), 0xC3, '(')
-		return append(dst, json[len(key):]...)
+		dirt = "\xC3("
 	case NUL:
-		dst = append(append(dst, key...), 0)
-		return append(dst, json[len(key):]...)
+		dirt = "\x00"
+	default:
+		return append(dst, json...)
 	}
-	return append(dst, json...)
+	dst = append(append(dst, key...), dirt...)
+	return append(dst, json[len(key):]...)
 }
 
 // appendPrice appends the price with the comma before it.

@@ -67,13 +67,18 @@ func (t *Tail) goesOn(f *found, now time.Time) *generation {
 // restOf numbers what a file has behind the position in another one, g, that ended.
 func (t *Tail) restOf(g *generation, id Identity, path string, file *os.File, size int64, now time.Time) *generation {
 	t.log.Warn().Str("file", path).Str("of", g.name).Int64("bytes", size-g.offset).Msg("copy of a log file found late, reading what only it has")
-	rest := &generation{
-		id: id, name: path, file: file, head: g.head, trail: slices.Clone(g.trail),
-		start: g.offset, startBefore: g.before, offset: g.offset, before: clone(g.before), size: size, grown: now,
-	}
+	rest := g.behind(id, path, file, size, now)
 	t.number(rest)
 	g.truncated = false
 	return rest
+}
+
+// behind is what a file has behind the position in g, as a generation of its own.
+func (g *generation) behind(id Identity, path string, file *os.File, size int64, now time.Time) *generation {
+	return &generation{
+		id: id, name: path, file: file, head: g.head, trail: slices.Clone(g.trail),
+		start: g.offset, startBefore: g.before, offset: g.offset, before: clone(g.before), size: size, grown: now,
+	}
 }
 
 // beginnings are generations that can be read, by the first bytes of their files. Of

@@ -2,7 +2,6 @@ package tail
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -146,11 +145,10 @@ func (t *Tail) recognise(s *survey, now time.Time) (unknown []*found) {
 		}
 		// A writer that had it open all the time, or opened it again.
 		t.log.Warn().Str("file", f.path).Int64("bytes", f.size-g.offset).Msg("finished log file got more lines, reading them now")
-		t.number(&generation{
-			id: f.id, name: f.path, file: f.take(), live: f.live, head: g.head, trail: slices.Clone(g.trail),
-			start: g.offset, startBefore: g.before, offset: g.offset, before: clone(g.before), size: f.size, grown: now,
-		})
-		seen[t.byFile[f.id.key()]] = true
+		more := g.behind(f.id, f.path, f.take(), f.size, now)
+		more.live = f.live
+		t.number(more)
+		seen[more] = true
 	}
 	for _, g := range t.gens {
 		switch {

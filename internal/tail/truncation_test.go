@@ -120,12 +120,13 @@ func TestRestIsReadFromTheLongestCopy(t *testing.T) {
 	}
 }
 
-// The rest is only inside a compressed file, which is found to hold it when other
-// lines were read already: late, but neither lost nor with all before it again.
-func TestRestThatOnlyACompressedCopyHasIsRead(t *testing.T) {
-	f := newFolder(t)
+// lateCopy is a log that was truncated with ten lines unread, and read on. The copy that
+// has them was away, and is back.
+func lateCopy(t *testing.T) (f *folder, running *byHand) {
+	t.Helper()
+	f = newFolder(t)
 	f.write(numbered(0, 100))
-	running := handReader(t, f)
+	running = handReader(t, f)
 	running.read()
 	f.write(numbered(100, 110))
 	f.copyFile(".1")
@@ -134,6 +135,13 @@ func TestRestThatOnlyACompressedCopyHasIsRead(t *testing.T) {
 	must(t, os.Rename(f.path+".1", f.dir+"/elsewhere"))
 	running.read()
 	must(t, os.Rename(f.dir+"/elsewhere", f.path+".1"))
+	return f, running
+}
+
+// The rest is only inside a compressed file, which is found to hold it when other
+// lines were read already: late, but neither lost nor with all before it again.
+func TestRestThatOnlyACompressedCopyHasIsRead(t *testing.T) {
+	f, running := lateCopy(t)
 	f.pack(".1", ".gz")
 	eventually(t, "the rest", func() bool {
 		running.read()
@@ -143,17 +151,7 @@ func TestRestThatOnlyACompressedCopyHasIsRead(t *testing.T) {
 }
 
 func TestRestInACopyThatTurnsUpLateIsRead(t *testing.T) {
-	f := newFolder(t)
-	f.write(numbered(0, 100))
-	running := handReader(t, f)
-	running.read()
-	f.write(numbered(100, 110))
-	f.copyFile(".1")
-	must(t, os.Truncate(f.path, 0))
-	f.write(numbered(110, 120))
-	must(t, os.Rename(f.path+".1", f.dir+"/elsewhere"))
-	running.read()
-	must(t, os.Rename(f.dir+"/elsewhere", f.path+".1"))
+	f, running := lateCopy(t)
 	running.read()
 	same(t, split(running.text), split(numbered(0, 100)+numbered(110, 120)+numbered(100, 110)))
 	state := running.State(running.last)

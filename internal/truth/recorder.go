@@ -1,6 +1,7 @@
 package truth
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
@@ -173,10 +174,7 @@ func (r *Recorder) Key() *Key {
 		all = append(all, w.sum()...)
 	}
 	slices.SortStableFunc(all, func(a, b summary) int {
-		if a.start != b.start {
-			return cmpInt(a.start, b.start)
-		}
-		return int(a.bucket) - int(b.bucket)
+		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.bucket, b.bucket))
 	})
 	k.Windows = make([]Window, 0, len(all))
 	for i, s := range all {
@@ -191,13 +189,6 @@ func (r *Recorder) Key() *Key {
 		})
 	}
 	return k
-}
-
-func cmpInt(a, b int64) int {
-	if a < b {
-		return -1
-	}
-	return 1
 }
 
 // merge adds what came after the window had been summed up.

@@ -35,27 +35,13 @@ func (r *Report) Print(out io.Writer) error {
 	for _, name := range classNames {
 		r.Lines[name].print(w, name)
 	}
-	if len(r.Windows) > 0 {
-		fmt.Fprintln(w, "\ndifferences in windows:")
-	}
-	for _, d := range r.Windows[:min(len(r.Windows), listed)] {
-		fmt.Fprintf(w, "  %s %s: %s: expected %s, found %s\n", d.Window, d.Bucket, d.Figure, d.Expected, d.Found)
-	}
-	more(w, len(r.Windows))
-	if len(r.Open) > 0 {
-		fmt.Fprintln(w, "\nopen windows:")
-	}
-	for _, key := range r.Open[:min(len(r.Open), listed)] {
-		fmt.Fprintf(w, "  %s\n", key)
-	}
-	more(w, len(r.Open))
-	if len(r.Unreadable) > 0 {
-		fmt.Fprintln(w, "\nunreadable results:")
-	}
-	for _, u := range r.Unreadable[:min(len(r.Unreadable), listed)] {
-		fmt.Fprintf(w, "  partition %d, offset %d, key %q: %s\n", u.Partition, u.Offset, u.Key, u.Problem)
-	}
-	more(w, len(r.Unreadable))
+	list(w, "differences in windows", r.Windows, func(d Difference) string {
+		return fmt.Sprintf("%s %s: %s: expected %s, found %s", d.Window, d.Bucket, d.Figure, d.Expected, d.Found)
+	})
+	list(w, "open windows", r.Open, func(key string) string { return key })
+	list(w, "unreadable results", r.Unreadable, func(u Unreadable) string {
+		return fmt.Sprintf("partition %d, offset %d, key %q: %s", u.Partition, u.Offset, u.Key, u.Problem)
+	})
 	verdict := "\nall right"
 	if !r.Equal {
 		verdict = "\nnot all right"
@@ -64,9 +50,17 @@ func (r *Report) Print(out io.Writer) error {
 	return w.Flush()
 }
 
-func more(w io.Writer, n int) {
-	if n > listed {
-		fmt.Fprintf(w, "  and %d more\n", n-listed)
+// list prints the first of some things under a heading, and nothing if there are none.
+func list[T any](w io.Writer, heading string, all []T, row func(T) string) {
+	if len(all) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n%s:\n", heading)
+	for _, v := range all[:min(len(all), listed)] {
+		fmt.Fprintf(w, "  %s\n", row(v))
+	}
+	if len(all) > listed {
+		fmt.Fprintf(w, "  and %d more\n", len(all)-listed)
 	}
 }
 
