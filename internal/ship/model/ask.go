@@ -89,20 +89,20 @@ func (w *world) askedLeader(i int) {
 	switch {
 	case q.unknown:
 	case word.epoch > q.epoch, last > q.most:
-		if q.doubts++; q.doubts >= w.confirm() {
+		if q.doubts++; q.doubts >= confirmations {
 			w.refuse("a healthy state is refused: foreign")
 		}
 		w.connect(i)
 		return
 	case last < q.final:
-		if q.doubts++; q.doubts >= w.confirm() {
+		if q.doubts++; q.doubts >= confirmations {
 			q.next = askEnd
 			return
 		}
 		w.connect(i)
 		return
 	case last == q.final:
-		if q.same++; q.careful && q.same < w.confirm() {
+		if q.same++; q.careful && q.same < confirmations {
 			w.connect(i)
 			return
 		}
@@ -123,13 +123,6 @@ func (w *world) askedLeader(i int) {
 		return
 	}
 	q.next = search
-}
-
-func (w *world) confirm() int {
-	if w.Once {
-		return 1
-	}
-	return confirmations
 }
 
 // searched reads the log behind the last final line.
@@ -173,7 +166,7 @@ func (w *world) searched(i int) {
 		l.step = down
 		return
 	}
-	settled := q.settled(log, f.last) || w.Once && !log.few
+	settled := q.settled(log, f.last)
 	switch {
 	case q.fresh && slices.Contains(l.seen, anything) && !w.AnyLine:
 		w.refuse(undecidable)
@@ -181,7 +174,7 @@ func (w *world) searched(i int) {
 		w.opened(i, f)
 	case !settled:
 	case f.last < q.final:
-		if q.doubts++; q.unknown && q.doubts >= w.confirm() {
+		if q.doubts++; q.unknown && q.doubts >= confirmations {
 			f.lost, f.offset = q.final-f.last, min(q.offset, log.high-1)
 			l.seen = l.seen[:0]
 			w.opened(i, f)

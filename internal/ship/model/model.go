@@ -17,7 +17,6 @@ type Controls struct {
 	NoSync      bool // what is stored as dealt with need not be on the log's disk
 	NoCompare   bool // what the topic holds is taken for the log's lines unseen
 	LeaderWord  bool // what a leader holds counts before it is replicated
-	Once        bool // what a leader says counts at once
 	SameBoot    bool // a machine that was started anew goes on with the numbering
 	BumpAtStart bool // each process begins a new numbering
 	SameEpoch   bool // a new numbering keeps the epoch

@@ -58,9 +58,9 @@ func TestEachRuleIsNeeded(t *testing.T) {
 		"the log is on disk before the position":        {Controls: Controls{NoSync: true}},
 		"lines are compared with what the topic holds":  {Controls: Controls{NoCompare: true}},
 		"only replicated records count":                 {Controls: Controls{LeaderWord: true}},
-		// Controls.Once, a leader's word believed at once, is found no more in millions of
-		// histories since leaders of other epochs are not believed at all; the shipper's
-		// tests have it (TestDeposedLeaderIsNotBelievedThatLinesAreLost).
+		// That a surprising answer is given again and again is not among them: here leaders
+		// tell their epochs, and one of another is not believed at all. Of brokers that tell
+		// none the shipper's tests have it (TestWhatArrivesAfterALossIsCounted).
 		"another numbering after a power loss":              {Controls: Controls{SameBoot: true}, hint: 8218},
 		"the same numbering after a kill":                   {Controls: Controls{BumpAtStart: true}},
 		"a new numbering has a new epoch":                   {Controls: Controls{SameEpoch: true}},
