@@ -65,7 +65,7 @@ var libraries = map[string][]string{
 	"github.com/coreos/go-systemd":       {"internal/daemon", "internal/sink"},
 	"github.com/spf13/cobra":             {"internal/daemon", "internal/eventgen", "internal/logship", "internal/bucketer", "internal/eventline"},
 	"github.com/xdg-go/scram":            {"internal/kafka"},
-	"github.com/schollz/progressbar/v3":  {"internal/eventgen", "internal/eventline"},
+	"github.com/schollz/progressbar/v3":  {"internal/daemon"},
 	"github.com/cespare/xxhash/v2":       {"internal/truth", "internal/verify"},
 	"github.com/prometheus/common":       {"internal/eventline"},
 	"github.com/stretchr/testify":        {},

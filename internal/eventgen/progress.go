@@ -3,49 +3,43 @@ package eventgen
 import (
 	"fmt"
 	"io"
-	"os"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
-
 	"eventline/internal/config"
+	"eventline/internal/daemon"
 	"eventline/internal/pace"
 )
 
 // progress shows a finite run on a terminal. A nil progress shows nothing.
 type progress struct {
+	*daemon.Bar
 	out io.Writer
-	bar *progressbar.ProgressBar
+	all int64 // events; 0 before the first is written
 }
 
 // newProgress is nil unless the run ends by itself and errors go to a terminal.
 func newProgress(stderr io.Writer, cfg Config) *progress {
-	f, ok := stderr.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) || cfg.Count == 0 && cfg.Duration == 0 {
+	bar := daemon.NewBar(stderr, "events", "events")
+	if bar == nil || cfg.Count == 0 && cfg.Duration == 0 {
 		return nil
 	}
-	return &progress{out: stderr}
+	return &progress{Bar: bar, out: stderr}
 }
 
-// set shows how far the run is. The bar appears with the first batch, when its length is known.
+// set shows how far the run is.
 func (p *progress) set(a *App) {
 	if p == nil {
 		return
 	}
-	if p.bar == nil {
-		p.bar = progressbar.NewOptions64(int64(a.lastEvent()),
-			progressbar.OptionSetWriter(p.out), progressbar.OptionSetDescription("events"),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("events"),
-			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetPredictTime(true),
-			progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
+	if p.all == 0 {
+		p.all = int64(a.lastEvent())
 	}
-	_ = p.bar.Set64(int64(a.shop.Event())) // a terminal that is gone is no reason to stop
+	p.Set(int64(a.shop.Event()), p.all)
 }
 
 func (p *progress) finish() {
-	if p != nil && p.bar != nil {
-		_ = p.bar.Clear()
+	if p != nil {
+		p.Clear()
 	}
 }
 

@@ -2,20 +2,12 @@ package eventline
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"runtime/debug"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
-	"eventline/internal/config"
 	"eventline/internal/daemon"
 	"eventline/internal/kafka"
 	"eventline/internal/verify"
@@ -60,10 +52,10 @@ func verifyCommand() *cobra.Command {
 		if err != nil {
 			return daemon.ConfigError(err)
 		}
-		bar := newProgress(cmd.ErrOrStderr())
-		v.Progress = bar.set
+		bar := daemon.NewBar(cmd.ErrOrStderr(), "reading", "records")
+		v.Progress = bar.Set
 		report, err := verify.Run(ctx, c, answers, v)
-		bar.clear()
+		bar.Clear()
 		if ctx.Err() != nil {
 			return fmt.Errorf("verify topic %q: interrupted, there is no verdict", o.Topic)
 		}
@@ -101,73 +93,7 @@ func connection(cfg kafka.Config) (verify.Connection, error) {
 	}
 	var err error
 	if cfg.TLS.Enabled {
-		c.TLS, err = tlsSettings(cfg.TLS)
+		c.TLS, err = cfg.TLS.Load()
 	}
 	return c, err
-}
-
-func tlsSettings(t kafka.TLSConfig) (*tls.Config, error) {
-	conf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("tls.ca_file: %w", err)
-		}
-		conf.RootCAs = x509.NewCertPool()
-		if !conf.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls.ca_file: no PEM certificate in %s", t.CAFile)
-		}
-	}
-	if t.CertFile == "" {
-		return conf, nil
-	}
-	cert, err := os.ReadFile(t.CertFile)
-	if err != nil {
-		return nil, fmt.Errorf("tls.cert_file: %w", err)
-	}
-	var key config.Secret
-	if key, err = t.KeyFile.Read(); err != nil {
-		return nil, fmt.Errorf("tls.key_file: %w", err)
-	}
-	pair, err := tls.X509KeyPair(cert, []byte(key.Reveal()))
-	if err != nil {
-		return nil, errors.Join(errors.New("tls.cert_file, tls.key_file: do not fit together"), err)
-	}
-	conf.Certificates = []tls.Certificate{pair}
-	return conf, nil
-}
-
-// progress is a bar on a terminal, and nothing elsewhere.
-type progress struct {
-	out io.Writer // nil without a terminal
-	bar *progressbar.ProgressBar
-}
-
-func newProgress(out io.Writer) *progress {
-	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return &progress{out: out}
-	}
-	return &progress{}
-}
-
-func (p *progress) set(read, all int64) {
-	if p.out == nil || all == 0 {
-		return
-	}
-	if p.bar == nil {
-		p.bar = progressbar.NewOptions64(all,
-			progressbar.OptionSetWriter(p.out), progressbar.OptionSetDescription("reading"), progressbar.OptionShowCount(),
-			progressbar.OptionShowIts(), progressbar.OptionSetItsString("records"), progressbar.OptionSetPredictTime(true),
-			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
-	}
-	if p.bar.GetMax64() != all {
-		p.bar.ChangeMax64(all)
-	}
-	_ = p.bar.Set64(read) // a terminal that is gone shows no bar
-}
-
-func (p *progress) clear() {
-	if p.bar != nil {
-		_ = p.bar.Clear()
-	}
 }

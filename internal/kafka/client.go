@@ -64,7 +64,7 @@ func Open(cfg Config, log zerolog.Logger) (*Client, error) {
 	}
 	if cfg.TLS.Enabled {
 		var err error
-		if c.tls, err = loadTLS(cfg.TLS); err != nil {
+		if c.tls, err = cfg.TLS.Load(); err != nil {
 			return nil, err
 		}
 	}
@@ -77,8 +77,8 @@ func Open(cfg Config, log zerolog.Logger) (*Client, error) {
 	return c, nil
 }
 
-// loadTLS reads the files that tls.* names.
-func loadTLS(t TLSConfig) (*tls.Config, error) {
+// Load reads the files that tls.* names. It says nothing of t.Enabled.
+func (t TLSConfig) Load() (*tls.Config, error) {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
 	if t.CAFile != "" {
 		pem, err := os.ReadFile(t.CAFile)
