@@ -319,6 +319,22 @@ func TestSectionIsAskedWhatIsWrongWithIt(t *testing.T) {
 	}
 }
 
+type withInlined struct {
+	Look judged `yaml:",inline"`
+}
+
+func (*withInlined) Validate(*Report) {}
+
+// Its keys are those of the file itself.
+func TestInlinedSectionIsAskedToo(t *testing.T) {
+	s := &withInlined{judged{"blue", "flat"}}
+	err := New("demo", s).Read("", false, env("DEMO_COLOR", "green"), nil)
+	want := "DEMO_COLOR: color: want red, got green\nshape: want round, got flat"
+	if err == nil || err.Error() != want {
+		t.Errorf("read: got %v, want %s", err, want)
+	}
+}
+
 func TestSizeReadsItsUnits(t *testing.T) {
 	for text, want := range map[string]Size{"0": 0, "1048576": 1 << 20, "64KiB": 64 << 10, "1 MB": 1e6, "3GiB": 3 << 30, "5B": 5} {
 		var s Size

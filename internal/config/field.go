@@ -67,6 +67,7 @@ func (s *Set) describe(v reflect.Value, prefix string) {
 		}
 		fv := v.Field(i)
 		if opts == "inline" {
+			s.judge(fv, prefix)
 			s.describe(fv, prefix)
 			continue
 		}
@@ -75,9 +76,7 @@ func (s *Set) describe(v reflect.Value, prefix string) {
 		}
 		key := prefix + tag
 		if fv.Kind() == reflect.Struct && !fv.Addr().Type().Implements(textType) {
-			if judge, ok := fv.Addr().Interface().(Section); ok {
-				s.sections = append(s.sections, section{key + ".", judge})
-			}
+			s.judge(fv, key+".")
 			s.describe(fv, key+".")
 			continue
 		}
@@ -94,6 +93,16 @@ func (s *Set) describe(v reflect.Value, prefix string) {
 		}
 		s.byKey[key] = f
 		s.fields = append(s.fields, f)
+	}
+}
+
+// judge remembers a struct whose keys begin with prefix if it knows what is wrong with itself.
+func (s *Set) judge(v reflect.Value, prefix string) {
+	if !v.CanInterface() {
+		return // inlined, and of a type that only its package knows
+	}
+	if is, ok := v.Addr().Interface().(Section); ok {
+		s.sections = append(s.sections, section{prefix, is})
 	}
 }
 

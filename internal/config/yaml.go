@@ -129,12 +129,12 @@ func (w *walker) leaf(f *field, n ast.Node, line int) {
 		var lines []int
 		for _, item := range seq.Values {
 			text, kind := scalar(item)
-			if f.isNumbers() != (kind == ast.IntegerType || kind == ast.FloatType) || !f.isNumbers() && kind != ast.StringType {
+			what, good := "text", kind == ast.StringType
+			if f.isNumbers() {
+				what, good = "numbers", kind == ast.IntegerType || kind == ast.FloatType
+			}
+			if !good {
 				f.origin = from
-				what := "text"
-				if f.isNumbers() {
-					what = "numbers"
-				}
 				w.report.addLine(w.file, lineOf(item), "%s: want %s in the list, got %s", f.key, what, describe(item))
 				f.broken = true
 				return

@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,13 +27,8 @@ func DefaultProfile() Profile {
 	return Profile{Profile: generate.DefaultProfile(), Rate: pace.DefaultShape()}
 }
 
-// Validate reports every value that can't work. The rate is a section and is judged by itself.
-func (p *Profile) Validate(r *config.Report) {
-	problems := p.Profile.Problems()
-	for _, key := range sortedKeys(problems) {
-		r.Addf(key, "%s", problems[key])
-	}
-}
+// Validate has nothing to add: both parts judge themselves.
+func (p *Profile) Validate(*config.Report) {}
 
 // LoadProfile reads a profile file. What it leaves out is as in DefaultProfile. The error lists every
 // problem with file and line; its exit code is 78.
@@ -114,8 +107,6 @@ func (c *Config) preview(out io.Writer, n int) error {
 	}
 	return w.Flush()
 }
-
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
 
 // sum tells two shapes apart.
 func sum(s pace.Shape) string { return fmt.Sprintf("%#v", s) }
