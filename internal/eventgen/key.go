@@ -55,6 +55,8 @@ func newAnswerKey(path string, window time.Duration, w *generate.World, head tru
 // digestsPath is the file of line digests of a key.
 func digestsPath(key string) string { return key + ".lines" }
 
+var errNotOurs = errors.New("it is not the file of this run")
+
 // open makes the file of line digests end behind as many lines as the key knows.
 func (k *answerKey) open() error {
 	f, err := os.OpenFile(digestsPath(k.path), os.O_RDWR|os.O_CREATE, 0o640)
@@ -64,7 +66,7 @@ func (k *answerKey) open() error {
 	size := int64(8 * k.rec.Lines())
 	info, err := f.Stat()
 	if err == nil && info.Size() < size {
-		err = fmt.Errorf("%q has %d line digests, the run has %d lines: it is not the file of this run", f.Name(), info.Size()/8, k.rec.Lines())
+		err = fmt.Errorf("%q has %d line digests, the run has %d lines: %w", f.Name(), info.Size()/8, k.rec.Lines(), errNotOurs)
 	}
 	if err == nil {
 		err = f.Truncate(size)
@@ -84,7 +86,9 @@ func (k *answerKey) add(text []byte, lines []generate.Line) {
 	k.rec.Text(text, len(lines))
 	for i := range lines {
 		l := &lines[i]
-		k.buf = binary.LittleEndian.AppendUint64(k.buf, truth.Digest(text[:l.Len]))
+		if !k.lost {
+			k.buf = binary.LittleEndian.AppendUint64(k.buf, truth.Digest(text[:l.Len]))
+		}
 		text = text[l.Len:]
 		if l.Valid {
 			k.rec.Price(l.At, l.Cents)

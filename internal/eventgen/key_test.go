@@ -3,6 +3,7 @@ package eventgen
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,4 +79,33 @@ func TestDigestsOfAnotherRunAreNotTaken(t *testing.T) {
 		t.Errorf("the file is not cut to two digests: %v, %v", info, err)
 	}
 	_ = k.close()
+}
+
+// TestDigestsThatWereGivenUpTakeNoMemory goes on counting lines.
+func TestDigestsThatWereGivenUpTakeNoMemory(t *testing.T) {
+	w := generate.New(1, generate.DefaultProfile())
+	k := newAnswerKey(filepath.Join(t.TempDir(), "truth.json"), time.Minute, w, truth.Key{}, zerolog.Nop())
+	k.lost = true
+	shop := w.NewShop()
+	for i := range 100 {
+		text, lines := shop.Append(nil, time.Duration(i), time.Now(), nil)
+		k.add(text, lines)
+	}
+	if len(k.buf) > 0 || k.rec.Lines() != 100 {
+		t.Errorf("%d bytes of digests are kept, of %d lines", len(k.buf), k.rec.Lines())
+	}
+}
+
+// TestRunThatGoesOnRefusesDigestsOfAnother ends with 78, as at a first start.
+func TestRunThatGoesOnRefusesDigestsOfAnother(t *testing.T) {
+	s := newStory(t, "--rate=1k", "--count=500", "--start=2026-11-22T10:00:00Z", "--unpaced", "--state-dir", filepath.Join(t.TempDir(), "state"))
+	if c := s.start(t, 1); c.ended(t) != 0 {
+		t.Fatal(c.stderr.String())
+	}
+	if err := os.Truncate(digestsPath(s.truth()), 8); err != nil {
+		t.Fatal(err)
+	}
+	if c := s.start(t, 1); c.ended(t) != 78 || !strings.Contains(c.stderr.String(), "it is not the file of this run") {
+		t.Errorf("exit code %d, want 78: %s", c.ProcessState.ExitCode(), c.stderr.String())
+	}
 }

@@ -107,6 +107,3 @@ func (c *Config) preview(out io.Writer, n int) error {
 	}
 	return w.Flush()
 }
-
-// sum tells two shapes apart.
-func sum(s pace.Shape) string { return fmt.Sprintf("%#v", s) }

@@ -66,11 +66,6 @@ func (a *App) resume(old *snapshot) error {
 	a.pendingText, a.pendingLines = p.restText, p.restLines
 	a.out.Continue(end)
 	a.total = end
-	if a.key != nil {
-		if err := a.openKey(); err != nil {
-			return err
-		}
-	}
 	a.log.Info().Str("state_dir", a.cfg.StateDir).Uint64("event", a.shop.Event()).Int64("written", end).
 		Int64("since_saved", end-h.Written).Msg("run goes on")
 	if a.schedule = schedule; h.Fixed {
@@ -136,7 +131,7 @@ func (a *App) replayTo(old *snapshot, schedule pace.Schedule, end int64) (*repla
 			return nil, fmt.Errorf("read state in %s: the answer key %w; empty the folder to begin anew", a.cfg.StateDir, err)
 		}
 		p.rec = a.key.rec
-		if err := a.key.open(); err != nil { // cut to what the snapshot knows
+		if err := a.openKey(); err != nil { // cut to what the snapshot knows
 			return nil, err
 		}
 	}
@@ -154,14 +149,6 @@ func (a *App) replayTo(old *snapshot, schedule pace.Schedule, end int64) (*repla
 		if a.key != nil {
 			a.key.add(text, lines)
 		}
-	}
-	if a.key != nil {
-		if err := a.key.flush(); err != nil {
-			return nil, err
-		}
-		err := a.key.close()
-		a.key.digests = nil
-		return p, err
 	}
 	return p, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"reflect"
 	"time"
 
 	"eventline/internal/daemon"
@@ -81,7 +82,7 @@ func (a *App) differs(h *header) string {
 		return fmt.Sprintf("it was written to %q", h.Path)
 	case h.Fixed != !a.cfg.Start.IsZero() || h.Fixed && h.Start != a.cfg.Start.UnixNano():
 		return "its start was another one"
-	case h.Fixed && (h.Rate != a.cfg.Rate || sum(h.Profile.Rate) != sum(a.profile.Rate)):
+	case h.Fixed && (h.Rate != a.cfg.Rate || !reflect.DeepEqual(h.Profile.Rate, a.profile.Rate)):
 		return "its rate was another one, and with it the times of events"
 	case h.Truth != a.cfg.Truth:
 		return "its answer key was kept elsewhere or not at all"
@@ -145,13 +146,13 @@ func (a *App) makeKey() {
 }
 
 // openKey opens the file of line digests. A folder that is not there, or may not be written, is a mistake in
-// the settings; a disk that is full is not.
+// the settings, and a file of another run too; a disk that is full is not.
 func (a *App) openKey() error {
 	err := a.key.open()
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), logfile.Permanent(err):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, errNotOurs), logfile.Permanent(err):
 		return daemon.ConfigError(err)
 	}
 	a.key.lost = true
